@@ -15,6 +15,7 @@ from forecasts.panel.panel import Panel, PanelError
 from forecasts.quantiles.features import Rows, rows_of
 from forecasts.quantiles.forecaster import Question
 from forecasts.quantiles.levels import LEVELS, Forecasts, proper
+from forecasts.quantiles.same_slot import LEAST_SCALE
 from numerics.arrays import FloatArray, FloatTable, IntArray
 
 _SEED: Final = 1
@@ -162,7 +163,8 @@ class BoostedTrees:
                 continue
             rows = rows_of(view, offsets)
             draw = np.random.default_rng([_SEED, issue]).random(len(rows.series)) < share
-            kept = np.flatnonzero(draw & (rows.target < end))
+            # Of a file's first days nobody may know any size yet; an error in units of nothing would drown all others.
+            kept = np.flatnonzero(draw & (rows.target < end) & (rows.scale > LEAST_SCALE))
             truth = panel.value[rows.target[kept], rows.series[kept]].astype(np.float64)
             kept, truth = kept[~np.isnan(truth)], truth[~np.isnan(truth)]
             features.append(rows.features[kept])

@@ -15,7 +15,8 @@ _HALF_LIFE_DAYS: Final = 12.0
 _WEEKDAY_OF_EPOCH: Final = 3
 """1 January 1970 was a Thursday."""
 _SATURDAY: Final = 5
-_LEAST_SCALE: Final = 1e-6
+LEAST_SCALE: Final = 1e-6
+"""Scale where no size is known, so that it can be divided by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ def scale_of(values: FloatArray, zone: IntArray, capacity: FloatArray, steps_per
     usual = float(total.sum()) / max(float((number * size).sum()), 1.0)
     per_capacity = (pooled + usual * steps_per_day) / (exposure + steps_per_day)
     prior = _PRIOR_DAYS * steps_per_day
-    return np.asarray(np.maximum((total + prior * per_capacity[zone] * size) / (number + prior), _LEAST_SCALE))
+    return np.asarray(np.maximum((total + prior * per_capacity[zone] * size) / (number + prior), LEAST_SCALE))
 
 
 class SameSlot:

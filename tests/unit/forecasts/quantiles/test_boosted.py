@@ -74,6 +74,16 @@ def test_holes_and_a_new_series_give_proper_forecasts() -> None:
     assert found.quantiles.max() <= 12.0
 
 
+def test_days_before_any_size_is_known_teach_nothing() -> None:
+    panel = wandering()
+    told = panel.known_from.copy()
+    told[: 15 * 24] = 15 * 24
+    found = answer(
+        taught(replace(panel, known_from=told)), replace(panel, capacity=np.full_like(panel.capacity, np.nan))
+    )
+    assert found.mean.max() < 3.0 * panel.value.max()
+
+
 def test_the_mean_keeps_what_the_last_value_is_above_the_usual_where_it_learns_the_change() -> None:
     panel = daily_panel(series=4)
     steps = np.zeros(panel.value.shape, dtype=np.float32)
