@@ -33,7 +33,7 @@ class OfficialLineBody(Schema):
     amount_cny: Amount | None = Field(None, description="Net amount, positive for what is paid.")
 
     def line(self) -> OfficialLine:
-        """Return it without the clothes of the API."""
+        """Return it as the domain has it."""
         return OfficialLine(
             operator_id=self.operator_id,
             site_id=self.site_id or "",
@@ -68,13 +68,20 @@ class OfficialBody(Schema):
         if self.csv is None:
             return [line.line() for line in self.lines]
         rows = csv.DictReader(io.StringIO(self.csv.lstrip("\ufeff")), strict=True)
-        unknown = sorted(set(rows.fieldnames or ()) - set(_COLUMNS))
-        if unknown or "operator_id" not in (rows.fieldnames or ()):
-            raise ValueError(f"csv line 1: {rows.fieldnames} is not accepted; give columns of {', '.join(_COLUMNS)}")
-        found = [_of_csv(number, row) for number, row in enumerate(rows, start=2)]
+        try:
+            found = _lines_of(rows)
+        except csv.Error as error:
+            raise ValueError(f"csv after line {rows.line_num}: {error}") from error
         if not 0 < len(found) <= MAX_LINES:
             raise ValueError(f"csv: {len(found)} lines are not accepted; give 1 to {MAX_LINES}")
         return found
+
+
+def _lines_of(rows: "csv.DictReader[str]") -> list[OfficialLine]:
+    names = rows.fieldnames or ()
+    if set(names) - set(_COLUMNS) or "operator_id" not in names:
+        raise ValueError(f"csv line 1: {rows.fieldnames} is not accepted; give columns of {', '.join(_COLUMNS)}")
+    return [_of_csv(number, row) for number, row in enumerate(rows, start=2)]
 
 
 def _of_csv(number: int, row: Mapping[str | None, str | None]) -> OfficialLine:

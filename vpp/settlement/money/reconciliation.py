@@ -1,9 +1,11 @@
 """Reconciliation of an official result with the own settlement, line by line."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 
 import numpy as np
 
@@ -11,12 +13,11 @@ from vpp.domain.official_settlement import Agreement, OfficialLine, OfficialResu
 from vpp.domain.performance import FEN_PER_CNY, IntervalResult, Shares
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
 
-ENERGY_TOLERANCE_KWH = Decimal("0.001")
-"""A watt-hour: what meters and rounding in between may differ by."""
 _WATT_HOUR = Decimal("0.001")
+"""In kWh: to this energies are rounded, and by as much meters and rounding in between may differ."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OwnResult:
     """The own settlement of a request.
 
@@ -28,16 +29,15 @@ class OwnResult:
     shares: Shares
     intervals: Sequence[IntervalResult]
 
-    def parts(self, operator_id: str, site_id: str) -> list[int]:
+    def parts(self, operator_id: str, site_id: str) -> Sequence[int]:
         """Return the positions of an operator's parts, of one site if it is named."""
-        owners = enumerate(zip(self.shares.operator_ids, self.shares.site_ids, strict=True))
-        return [place for place, (owner, site) in owners if owner == operator_id and site_id in {"", site}]
+        return self._places.get((operator_id, site_id), ())
 
     def energy_kwh(self, parts: Sequence[int], start_at: datetime | None) -> Decimal | None:
         """Return what some parts delivered over the hold, or in the held part of one interval; ``None`` if unknown."""
         if start_at is None:
             return _energy(float(self.shares.energy_kwh[list(parts)].sum()))
-        step = next((n for n, interval in enumerate(self.intervals) if interval.start_at == start_at), None)
+        step = self._steps.get(start_at)
         if step is None or step >= self.shares.delivered_kw.shape[1]:
             return None
         held_h = self.intervals[step].held_ratio * STEP_S / SECONDS_PER_HOUR
@@ -49,6 +49,21 @@ class OwnResult:
         if net is None or start_at is not None:
             return None
         return Decimal(int(net[list(parts)].sum())) / FEN_PER_CNY
+
+    @cached_property
+    def _places(self) -> Mapping[tuple[str, str], Sequence[int]]:
+        """Positions of parts by operator and site, and of all of an operator's by an empty site."""
+        places: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        owners = zip(self.shares.operator_ids, self.shares.site_ids, strict=True)
+        for place, (operator_id, site_id) in enumerate(owners):
+            for site in {"", site_id}:
+                places[operator_id, site].append(place)
+        return places
+
+    @cached_property
+    def _steps(self) -> Mapping[datetime, int]:
+        """Steps of the measured intervals by their begin."""
+        return {interval.start_at: step for step, interval in enumerate(self.intervals)}
 
 
 def reconciled(own: OwnResult, result: OfficialResult) -> Reconciliation:
@@ -76,7 +91,7 @@ def _line(own: OwnResult, line: OfficialLine) -> ReconciledLine:
 
 
 def _agreement(line: OfficialLine, energy: Decimal, amount: Decimal | None) -> Agreement:
-    near = line.energy_kwh is None or abs(line.energy_kwh - energy) <= ENERGY_TOLERANCE_KWH
+    near = line.energy_kwh is None or abs(line.energy_kwh - energy) <= _WATT_HOUR
     paid = line.amount_cny is None or amount is None or line.amount_cny == amount
     return Agreement.EQUAL if near and paid else Agreement.DIFFERS
 

@@ -80,6 +80,8 @@ async def test_csv_says_the_same_as_lines(client: httpx.AsyncClient) -> None:
         ({"csv": "operator_id,energy_kwh\nop-1,much\n"}, "line 2, energy_kwh"),
         ({"csv": "operator_id,energy_kwh\nop-1,1,2\n"}, "line 2"),
         ({"csv": "operator_id,energy_kwh\n"}, "0 lines"),
+        ({"csv": 'operator_id,energy_kwh\n"op-1"x,1\n'}, "csv after line 1"),
+        ({"csv": "operator_id\n" + "a" * 200_000}, "csv after line 1"),
     ],
 )
 async def test_what_is_not_accepted_is_named(client: httpx.AsyncClient, body: dict[str, Any], named: str) -> None:
