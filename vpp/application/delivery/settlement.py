@@ -61,7 +61,7 @@ class Settlement:
         self._metered_until_s = metered_until_s
         self._performances: dict[str, Performance] = {}
         self._issued: dict[str, Issued] = {}
-        self._late: set[str] = set()
+        self._late: dict[str, int] = {}
 
     def resume(self, issued: Mapping[str, Issued]) -> None:
         """Take up what was issued before a restart, by request id."""
@@ -75,27 +75,34 @@ class Settlement:
         await self._freeze_missing()
         now_s = self._clock.now_s()
         for request in self._book.all():
-            over_s = -(-self._book.timetable(request.id).watched_s // STEP_S) * STEP_S
-            metered = self._metered_until_s() >= over_s
-            if request.state in _FINISHED and was_ramped(request) and now_s > over_s and metered:
+            if request.state in _FINISHED and was_ramped(request) and self._is_metered(request.id, now_s):
                 await self._runs.attempt(request.id, partial(self._settle, request), now_s)
         await self._correct_late(now_s)
         for request_id in self._measurement.release():
             self._performances.pop(request_id, None)
+
+    def _is_metered(self, request_id: str, now_s: float) -> bool:
+        """Return whether a request's watch is over and its last interval is final."""
+        over_s = -(-self._book.timetable(request_id).watched_s // STEP_S) * STEP_S
+        return now_s > over_s and self._metered_until_s() >= over_s
 
     def meters_arrived(self, grid: TimeGrid) -> None:
         """Note that meters of past intervals came in late: what they were settled by is measured again."""
         for request in self._book.all():
             times = self._book.timetable(request.id) if request.id in self._issued else None
             if times is not None and times.ramp_s < grid.end_s and grid.start_s < times.watched_s:
-                self._late.add(request.id)
+                self._late[request.id] = self._late.get(request.id, 0) + 1
+
+    def awaits_correction(self, request_id: str) -> bool:
+        """Return whether late meters of a settled request are still to be measured."""
+        return request_id in self._late
 
     def forget(self, request_ids: Iterable[str]) -> None:
         """Drop what was measured and issued of some requests."""
         for request_id in request_ids:
             self._performances.pop(request_id, None)
             self._issued.pop(request_id, None)
-            self._late.discard(request_id)
+            self._late.pop(request_id, None)
         self._runs.forget(request_ids)
 
     def unsettled(self, request_id: str) -> Mapping[str, object] | None:
@@ -188,10 +195,11 @@ class Settlement:
 
     async def _correct_late(self, now_s: float) -> None:
         """Measure the requests again whose meters came in late; one that fails is tried again."""
-        for request_id in sorted(self._late):
+        for request_id, imports in sorted(self._late.items()):
             await self._runs.attempt(request_id, partial(self._correct, self._book.get(request_id)), now_s)
-            if request_id not in self._runs.failed:
-                self._late.discard(request_id)
+            # What came in while it was measured is in the next version only.
+            if request_id not in self._runs.failed and self._late.get(request_id) == imports:
+                del self._late[request_id]
 
     async def _correct(self, request: DispatchRequest) -> None:
         """Issue a new version of a settlement, unless it comes out as it was."""

@@ -56,7 +56,8 @@ class DeliveryParts:
 class RequestRetention:
     """Forgets requests whose retention is over.
 
-    Kept are requests that run, are not settled, whose energy is still to be recovered, or to which a device is bound.
+    Kept are requests that run, are not settled, whose late meters are still to be measured, whose energy is still to be
+    recovered, or to which a device is bound.
 
     Args:
         clock: The only source of time.
@@ -114,6 +115,8 @@ class RequestRetention:
             return True
         watched_s = self._engine.book.timetable(request.id).watched_s
         if request.state is RequestState.SUPERSEDED or watched_s > before_s:
+            return False
+        if self._delivery.settlement.awaits_correction(request.id):
             return False
         return not self._delivery.commitments.is_recovering(request, now_s)
 
