@@ -202,6 +202,8 @@ async def test_what_is_forgotten_is_forgotten_everywhere_and_its_days_stay_event
     for request_id in ids:
         with pytest.raises(ForgottenError, match=r"was forgotten at .*vpp audit request"):
             plant.request(request_id)
+        with pytest.raises(ForgottenError):
+            plant.official(request_id, None)
     with pytest.raises(UnknownIdError, match="not known"):
         plant.request("req-1-1")
     book, later = made.service.core.engine.book, plant.requests()[0]

@@ -236,6 +236,7 @@ class VirtualPowerPlant:
         """Return an official result against the shares in sight."""
         settled = next((one for one in self.settlements(scope=scope) if one.request_id == request_id), None)
         if settled is None:
+            self._seen.request(request_id, scope)  # one that was forgotten says so
             raise UnknownIdError("settlement", request_id)
         return self._seen.official(self._official.compared(request_id, settled, version), scope)
 

@@ -21,7 +21,7 @@ Version = Annotated[int | None, Query(ge=1, le=1_000_000, description="Number of
     status_code=status.HTTP_201_CREATED,
     responses={
         200: {"description": "This result was the last one already."},
-        **documented(401, 404, 409, 413, 422, 503),
+        **documented(401, 404, 409, 410, 413, 422, 503),
     },
 )
 async def take_official(
@@ -45,7 +45,7 @@ async def take_official(
 @router.get(
     "/settlements/{request_id}/official",
     summary="The official result line by line against ours",
-    responses=documented(401, 404, 422),
+    responses=documented(401, 404, 410, 422),
 )
 async def official(
     request_id: str, service: TheService, scope: TheScope, page: ThePage, version: Version = None

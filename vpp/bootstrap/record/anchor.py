@@ -22,5 +22,5 @@ def anchor_of(settings: Settings, database: sa.Engine) -> SqlAnchor:
         ConfigurationError: The key cannot be used, or lies in the data folder.
     """
     place, url = anchor_place(settings), settings.record_heads_url
-    read_key(place.key)  # a key that cannot be used is told before anything starts
+    read_key(place.key)  # a key that cannot be used is refused before anything starts
     return SqlAnchor(database, place, None if url is None else HeadPost(url))

@@ -23,7 +23,7 @@ from vpp.storage.journal import SqlJournal
 from vpp.storage.sql import open_database
 
 _KINDS = (TRANSITION, REVISION, SHORTFALL, SIGNAL, BASELINE, ISSUED, FAILED, FORGOTTEN)
-_TOLD_BY = ("from_state", "to_state", "actor", "reason", "cause", "delivered_mean_kw", "energy_kwh")
+_PRINTED = ("from_state", "to_state", "actor", "reason", "cause", "delivered_mean_kw", "energy_kwh")
 """Fields that the text shows, of those an entry has."""
 
 
@@ -39,8 +39,8 @@ def run_request_record(settings: Settings, request_id: str, *, as_json: bool) ->
         sys.stdout.write(json.dumps({"request_id": request_id, "entries": [_shown(entry) for entry in found]}) + "\n")
         return 0
     for entry in found:
-        told = ", ".join(f"{name} {entry.body[name]}" for name in _TOLD_BY if entry.body.get(name) is not None)
-        sys.stdout.write(f"{entry.sequence:>10}  {instant(entry.at_s).isoformat()}  {entry.kind}  {told}\n")
+        facts = ", ".join(f"{name} {entry.body[name]}" for name in _PRINTED if entry.body.get(name) is not None)
+        sys.stdout.write(f"{entry.sequence:>10}  {instant(entry.at_s).isoformat()}  {entry.kind}  {facts}\n")
     return 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
+from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S
 from vpp.ports import IntervalMeter
@@ -60,22 +60,22 @@ def meter_before_kw(meter: IntervalMeter, start_s: float, steps: int, called: Ca
     not metered in those; NaN where none was metered.
     """
     last = _ending(start_s, steps)
-    held_kw = _last_known(meter.read(last), np.arange(steps))
+    held_kw = last_known(meter.read(last))
     if called.free(last).all():
         return held_kw
     day = _ending(start_s, _BEFORE_LOOKBACK_STEPS)
-    before_kw = _last_known(meter.read(day), np.flatnonzero(called.free(day))[-steps:])
+    before_kw = last_known(meter.read(day)[:, np.flatnonzero(called.free(day))[-steps:]])
     return np.where(np.isfinite(before_kw), before_kw, held_kw)
+
+
+def last_known(power_kw: FloatArray) -> FloatArray:
+    """Return each row's last known value, NaN without any, shape ``(n_rows,)``."""
+    held_kw = np.full(len(power_kw), np.nan)
+    for column in power_kw.T:
+        held_kw = np.where(np.isfinite(column), column, held_kw)
+    return held_kw
 
 
 def _ending(at_s: float, steps: int) -> TimeGrid:
     """Return the last whole ``steps`` that are complete at ``at_s``."""
     return TimeGrid(start_at=instant(floor_s(at_s, STEP_S) - steps * STEP_S), step_s=STEP_S, count=steps)
-
-
-def _last_known(power_kw: FloatArray, steps: IdArray) -> FloatArray:
-    """Return each row's last known value on some steps in order, NaN without any, shape ``(n_rows,)``."""
-    held_kw = np.full(len(power_kw), np.nan)
-    for step in steps.tolist():
-        held_kw = np.where(np.isfinite(power_kw[:, step]), power_kw[:, step], held_kw)
-    return held_kw

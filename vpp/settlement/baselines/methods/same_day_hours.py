@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpp.domain.telemetry import FloatArray, IdArray
+from vpp.domain.telemetry import IdArray
+from vpp.settlement.baselines.called_hours import last_known
 from vpp.settlement.baselines.methods.evidence import Estimate, Evidence, Need
 from vpp.settlement.baselines.reference_days import mean_known
 
@@ -86,11 +87,3 @@ class HoursBeside:
         """Return each row's mean over those hours on all steps of the event."""
         mean_kw = mean_known(evidence.today_kw[:, self.steps(evidence)].T)
         return Estimate(power_kw=np.repeat(mean_kw[:, None], len(evidence.event), axis=1), days=(evidence.today,))
-
-
-def last_known(power_kw: FloatArray) -> FloatArray:
-    """Return each row's last known value, NaN without any, shape ``(n_rows,)``."""
-    held_kw = np.full(len(power_kw), np.nan)
-    for column in power_kw.T:
-        held_kw = np.where(np.isfinite(column), column, held_kw)
-    return held_kw
