@@ -43,11 +43,11 @@ def control_test(dialect: Dialect, station: StationState) -> Script:
     services = station.services
     if not services.profiles.control_test:
         return ACCEPTED
-    if services.cards.may_keep_probe(_row(station), station.abilities):
+    if services.cards.may_keep_probe(station.id, station.abilities):
         yield from _clear(dialect, station)
     if not services.cards.begin_test(station.abilities):
         return ACCEPTED
-    services.cards.note_probed(_row(station))
+    services.cards.note_probed(station.id)
     try:
         yield from _test(dialect, station)
     finally:
@@ -59,16 +59,11 @@ def control_test(dialect: Dialect, station: StationState) -> Script:
     return ACCEPTED
 
 
-def _row(station: StationState) -> int:
-    """Return the row of the connector that is probed."""
-    return station.rows[min(station.rows)]
-
-
 def _clear(dialect: Dialect, station: StationState) -> Generator[Call, Answer, None]:
-    """Remove the probe; without an answer it is removed with the next set-up."""
+    """Remove the probe; where that is not answered, or with an error, it is removed with the next set-up."""
     answer = yield dialect.clear_profile(PROBE_PROFILE_ID)
     if answer.kind is AnswerKind.RESULT:
-        station.services.cards.note_cleared(_row(station))
+        station.services.cards.note_cleared(station.id)
 
 
 def _test(dialect: Dialect, station: StationState) -> Generator[Call | Pause, Answer, None]:
@@ -89,7 +84,7 @@ class _Probe:
         self._dialect = dialect
         self._station = station
         self._connector = min(station.rows)
-        self._nameplate = station.nameplate(_row(station))
+        self._nameplate = station.nameplate(station.rows[self._connector])
         self._level = DISPATCH_STACK_LEVEL
 
     @property

@@ -89,7 +89,7 @@ class CapabilityCards:
         self._one: dict[Abilities, Abilities] = {}
         self._models: dict[tuple[str, str, str, str], Abilities] = {}
         self._testing: set[tuple[str, str, str, str]] = set()
-        self._probed: set[int] = set()
+        self._probed: set[str] = set()
 
     def shared(self, abilities: Abilities) -> Abilities:
         """Return the one record that equals ``abilities``."""
@@ -117,21 +117,21 @@ class CapabilityCards:
         """Allow another station of the make to be tested where this test was inconclusive."""
         self._testing.discard(abilities.make)
 
-    def note_probed(self, row: int) -> None:
-        """Take note that the station of ``row`` is probed: until ``note_cleared`` a probe may be left there."""
-        self._probed.add(row)
+    def note_probed(self, station: str) -> None:
+        """Take note that the station of this id is probed: until ``note_cleared`` a probe may be left there."""
+        self._probed.add(station)
 
-    def note_cleared(self, row: int) -> None:
-        """Take note that no probe is left at the station of ``row``."""
-        self._probed.discard(row)
+    def note_cleared(self, station: str) -> None:
+        """Take note that no probe is left at the station of this id."""
+        self._probed.discard(station)
 
-    def may_keep_probe(self, row: int, abilities: Abilities) -> bool:
-        """Tell whether a test that was broken off may have left its probe at the station of ``row``.
+    def may_keep_probe(self, station: str, abilities: Abilities) -> bool:
+        """Tell whether a test that was broken off may have left its probe at the station of this id.
 
         A test before this process began is not remembered: any station of a make that is still unknown may be the one.
         """
         known = self._models.get(abilities.make)
-        return row in self._probed or (bool(abilities.model) and (known is None or not known.tested))
+        return station in self._probed or (bool(abilities.model) and (known is None or not known.tested))
 
 
 def _with_best(best: RateUnit | None, stated: tuple[RateUnit, ...]) -> tuple[RateUnit, ...]:

@@ -21,11 +21,11 @@ def test_stations_alike_share_one_record() -> None:
 def test_a_probe_may_be_left_until_it_is_cleared_or_the_make_is_known() -> None:
     cards = CapabilityCards()
     known = Abilities(version="ocpp1.6", vendor="Acme", model="One")
-    assert cards.may_keep_probe(3, known), "a process before this one may have begun a test"
-    assert not cards.may_keep_probe(3, replace(known, model="")), "a nameless make is never tested"
-    cards.note_probed(3)
+    assert cards.may_keep_probe("CP3", known), "a process before this one may have begun a test"
+    assert not cards.may_keep_probe("CP3", replace(known, model="")), "a nameless make is never tested"
+    cards.note_probed("CP3")
     cards.remember(replace(known, tested=True))
-    assert cards.may_keep_probe(3, known)
-    assert not cards.may_keep_probe(4, known)
-    cards.note_cleared(3)
-    assert not cards.may_keep_probe(3, known)
+    assert cards.may_keep_probe("CP3", known)
+    assert not cards.may_keep_probe("CP4", known)
+    cards.note_cleared("CP3")
+    assert not cards.may_keep_probe("CP3", known)
