@@ -42,7 +42,7 @@ class Judged:
         at_s: Epoch seconds of their end.
         scores: Error scores, shape ``(k,)``; none where only the promise is known to have been kept or not.
         kept: 1 where p10, p50 and p90 as quoted were deliverable, 0 where not, NaN where nobody knows, ``(k, 3)``.
-        learnt: They were quoted by the learnt law.
+        learnt: They were quoted by the learnt law; for a request, there is one by now.
     """
 
     cell: Cell

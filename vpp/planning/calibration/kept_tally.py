@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vpp.domain.request import CITY
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.units import SECONDS_PER_DAY
 from vpp.planning.calibration.cells import SHAPE, Cell
@@ -72,9 +73,9 @@ class KeptTally:
 
     def rows(self) -> Iterator[tuple[str, Cell, Kept]]:
         """Iterate every area's cells with a window, the city's first."""
-        for area, row in sorted(self._areas.items(), key=lambda item: (item[0] != "city", item[0])):
+        for area, row in sorted(self._areas.items(), key=lambda item: (item[0] != CITY, item[0])):
             for direction, notice, block in np.argwhere(self._windows[row]).tolist():
-                cell = Cell(direction=direction, level=int(area != "city"), notice=notice, block=block)
+                cell = Cell(direction=direction, level=int(area != CITY), notice=notice, block=block)
                 yield area, cell, self._at((row, direction, notice, block))
 
     def pooled(self, notice: int, block: int) -> Kept:

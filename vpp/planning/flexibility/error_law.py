@@ -34,15 +34,15 @@ class ErrorLaw:
             below_kw: Standard deviation that counts below it.
             above_kw: The one that counts above it.
         """
-        return moved_kw(self.z10, expected_kw, below_kw, above_kw)
+        return _moved_kw(self.z10, expected_kw, below_kw, above_kw)
 
     def p50_kw(self, expected_kw: FloatArray, below_kw: FloatArray, above_kw: FloatArray) -> FloatArray:
         """Return what is reached with even chances; arguments as ``p10_kw``."""
-        return moved_kw(self.z50, expected_kw, below_kw, above_kw)
+        return _moved_kw(self.z50, expected_kw, below_kw, above_kw)
 
     def p90_kw(self, expected_kw: FloatArray, below_kw: FloatArray, above_kw: FloatArray) -> FloatArray:
         """Return what is reached with one chance in ten; arguments as ``p10_kw``."""
-        return moved_kw(self.z90, expected_kw, below_kw, above_kw)
+        return _moved_kw(self.z90, expected_kw, below_kw, above_kw)
 
 
 NORMAL = ErrorLaw()
@@ -65,7 +65,7 @@ class NormalLaws:
         return NORMAL
 
 
-def moved_kw(z: float, expected_kw: FloatArray, below_kw: FloatArray, above_kw: FloatArray) -> FloatArray:
+def _moved_kw(z: float, expected_kw: FloatArray, below_kw: FloatArray, above_kw: FloatArray) -> FloatArray:
     """Return the power ``z`` standard deviations from the expected one, kW, shape as given."""
     if z == 0.0:
         return expected_kw

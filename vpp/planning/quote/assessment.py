@@ -13,7 +13,7 @@ from vpp.planning.flexibility.deliverable import Deliverable, deliverable
 from vpp.planning.flexibility.error_law import ErrorLaws, NormalLaws
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import FlexibilityEnvelope, flexibility_envelope
-from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, Window
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy, Window
 from vpp.planning.quote.rebound import WATCH_STEPS, Rebound, fractions, rebound_of
 
 NAMED_LIMIT_KW = 0.5
@@ -98,7 +98,7 @@ class Assessor:
 
     def certain_ratio(self, draft: RequestDraft) -> float:
         """Return the share of the target that the least p10 has to reach for a feasible verdict."""
-        return certain_ratio(draft, self.inputs)
+        return certain_ratio(draft, self.inputs.policy)
 
     def class_shares(self, found: Deliverable, amount_kw: float) -> FloatArray:
         """Return the share of each class that gives ``amount_kw`` in merit order, shape ``(classes,)``."""
@@ -148,21 +148,21 @@ class Assessor:
         return low
 
 
-def certain_ratio(draft: RequestDraft, inputs: FlexibilityInputs) -> float:
+def certain_ratio(draft: RequestDraft, policy: FlexibilityPolicy) -> float:
     """Return the share of a draft's target that the least p10 has to reach for a feasible verdict."""
-    return max(draft.min_delivered_ratio, inputs.policy.certain_ratio)
+    return max(draft.min_delivered_ratio, policy.certain_ratio)
 
 
-def verdict_of(draft: RequestDraft, p10_kw: float, p50_kw: float, *, certain_ratio: float = 0.0) -> Verdict:
+def verdict_of(draft: RequestDraft, p10_kw: float, p50_kw: float, *, certain_ratio: float) -> Verdict:
     """Return the verdict on a draft from the worst interval's quantiles.
 
     Args:
         draft: What is asked.
         p10_kw: Least power reached with nine chances in ten.
         p50_kw: Least power reached with even chances.
-        certain_ratio: Share of the target that ``p10_kw`` has to reach, where the draft asks for less.
+        certain_ratio: Share of the target that ``p10_kw`` has to reach; see ``certain_ratio``.
     """
-    if p50_kw >= draft.target_kw and p10_kw >= max(draft.min_delivered_ratio, certain_ratio) * draft.target_kw:
+    if p50_kw >= draft.target_kw and p10_kw >= certain_ratio * draft.target_kw:
         return Verdict.FEASIBLE
     if p50_kw >= max(draft.min_delivered_ratio, _LEAST_PARTIAL_RATIO) * draft.target_kw:
         return Verdict.PARTIAL

@@ -18,7 +18,7 @@ from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.planning.flexibility.aggregation import Aggregation
 from vpp.planning.flexibility.area_law import AreaLaw
-from vpp.planning.flexibility.error_law import Z10
+from vpp.planning.flexibility.error_law import NORMAL
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy
@@ -203,12 +203,10 @@ def _chances(
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return p10, p50, p90, p50 without the largest operator, and ramp, each ``(A + 1, len(first))``."""
     law = AreaLaw.of(basis, direction, first, length)
-    total = law.expected_kw
+    sums = law.expected_kw, law.below_kw, law.above_kw
     return (
-        np.maximum(total - Z10 * law.below_kw, 0.0).min(axis=2),
-        np.maximum(total, 0.0).min(axis=2),
-        np.maximum(total + Z10 * law.above_kw, 0.0).min(axis=2),
-        np.maximum(total - law.by_operator_kw.max(axis=1, initial=0.0), 0.0).min(axis=2),
+        *(np.maximum(found(*sums), 0.0).min(axis=2) for found in (NORMAL.p10_kw, NORMAL.p50_kw, NORMAL.p90_kw)),
+        np.maximum(law.expected_kw - law.by_operator_kw.max(axis=1, initial=0.0), 0.0).min(axis=2),
         law.ramp_kw_per_min,
     )
 

@@ -68,7 +68,7 @@ def symmetric_quote(
     """
     both = _assessed(basis, draft, committed_kw, now)
     least_kw = float(both.p50_kw.min())
-    least_share = certain_ratio(draft, basis.inputs)
+    least_share = certain_ratio(draft, basis.inputs.policy)
     verdict = verdict_of(draft, float(both.p10_kw.min()), least_kw, certain_ratio=least_share)
     every = [d for found in both.found.values() for d in found]
     held = _leading(both.p50_kw >= draft.target_kw)

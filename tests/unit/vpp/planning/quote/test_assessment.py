@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.vpp.planning.city_parts import city_draft
 from vpp.domain.request import Verdict
-from vpp.planning.quote.assessment import confidence, verdict_of
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityPolicy
+from vpp.planning.quote.assessment import certain_ratio, confidence, verdict_of
 
 
 @pytest.mark.parametrize(
@@ -23,13 +24,13 @@ def test_a_draft_is_feasible_where_the_median_and_the_sure_part_reach_what_is_as
     p10_kw: float, p50_kw: float, verdict: Verdict
 ) -> None:
     draft = city_draft(target_kw=1_000.0, min_delivered_ratio=0.8)
-    assert verdict_of(draft, p10_kw, p50_kw) is verdict
+    assert verdict_of(draft, p10_kw, p50_kw, certain_ratio=0.8) is verdict
 
 
 def test_without_a_least_share_a_tenth_of_the_target_is_an_answer() -> None:
     draft = city_draft(target_kw=1_000.0, min_delivered_ratio=0.0)
-    assert verdict_of(draft, 0.0, 100.0) is Verdict.PARTIAL
-    assert verdict_of(draft, 0.0, 99.0) is Verdict.INFEASIBLE
+    assert verdict_of(draft, 0.0, 100.0, certain_ratio=0.0) is Verdict.PARTIAL
+    assert verdict_of(draft, 0.0, 99.0, certain_ratio=0.0) is Verdict.INFEASIBLE
 
 
 def test_confidence_is_the_normal_chance_of_the_worst_interval() -> None:
@@ -53,4 +54,5 @@ def test_the_greater_of_the_drafts_and_the_services_least_share_decides(
     least: float, certain: float, verdict: Verdict
 ) -> None:
     draft = city_draft(target_kw=1_000.0, min_delivered_ratio=least)
-    assert verdict_of(draft, 700.0, 1_000.0, certain_ratio=certain) is verdict
+    decides = certain_ratio(draft, FlexibilityPolicy(certain_ratio=certain))
+    assert verdict_of(draft, 700.0, 1_000.0, certain_ratio=decides) is verdict
