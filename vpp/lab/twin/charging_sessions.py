@@ -51,7 +51,7 @@ class ChargingSessions:
         self._promised_share = promised
         self._one_way: BoolArray = index.is_class(ResourceClass.EV)
         self._stations = StationOccupancy(len(index))
-        self._changed: list[RowArray] = []
+        self._changed: RowArray = np.zeros(0, dtype=np.int32)
 
     def plugged(self) -> BoolArray:
         """Return where a car is plugged in, shape ``(n,)``."""
@@ -64,13 +64,13 @@ class ChargingSessions:
     def opt_out(self, rows: RowArray) -> None:
         """Let the drivers at ``rows`` take no part from now on; their service is told."""
         self._stations.opt_out(rows)
-        self._changed.append(rows)
+        self._changed = np.union1d(self._changed, rows).astype(np.int32)
 
-    def take_changed(self, now_s: float) -> PlugBatch:
-        """Return and forget the promises that were changed since the last call, of cars that are still there."""
-        rows = np.unique(np.concatenate([np.zeros(0, dtype=np.int32), *self._changed])).astype(np.int32)
-        self._changed.clear()
-        return self._stations.promises(rows[self._stations.session[rows] >= 0], at_s=now_s)
+    def take_changed(self, now_s: float, online: BoolArray) -> PlugBatch:
+        """Return and forget the promises that were changed, of cars still there at stations that are ``online``."""
+        rows = self._changed[self._stations.session[self._changed] >= 0]
+        self._changed = rows[~online[rows]]
+        return self._stations.promises(rows[online[rows]], at_s=now_s)
 
     def settled_log(self) -> SessionLog:
         """Return the log with the energy delivered so far to plugged cars recorded."""

@@ -205,7 +205,7 @@ class TwinLink:
         self._due_s[reported.rows] = -np.inf
         for event in reported.events():
             self._report_session(self._sink, event)
-        for change in self._twin.sessions.take_changed(self._twin.now_s).events():
+        for change in self._twin.sessions.take_changed(self._twin.now_s, online).events():
             if change.promise is not None:
                 self._sink.session(SessionPromised(session_id=self._session_id(change), promise=change.promise))
 

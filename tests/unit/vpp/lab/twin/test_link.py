@@ -221,3 +221,20 @@ async def test_closing_returns_what_is_outstanding() -> None:
     bench.send(bench.rows(ResourceClass.HVAC), 100.0)
     await bench.link.close()
     assert {status for status, _ in bench.ears.told.values()} == {OutcomeStatus.UNREACHABLE}
+
+
+async def test_an_opt_out_at_a_station_without_its_link_is_reported_once_it_is_back() -> None:
+    bench = Bench()
+    await bench.link.start(bench.ears)
+    car = np.flatnonzero(bench.twin.sessions.plugged())[:1].astype(np.int32)
+    bench.twin.drop(car)
+    bench.twin.sessions.opt_out(car)
+    bench.ears.heard.clear()
+    bench.link.pump(NOON_S)
+    assert not bench.ears.heard
+    bench.twin.restore(car)
+    bench.link.pump(NOON_S)
+    bench.link.pump(NOON_S)
+    (event,) = bench.ears.heard
+    assert isinstance(event, SessionPromised)
+    assert event.promise.opted_out
