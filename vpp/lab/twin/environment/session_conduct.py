@@ -69,7 +69,7 @@ class SessionConduct:
 
 def conducted_sessions(source: SessionSource | None, world: World, *, seed: int) -> SessionSource:
     """Return the sessions of a world: built-in ones unless a source is given, whose number then stays as it is."""
-    if world.days.arrivals == Spread() and world.people == People():
+    if (world.days.arrivals, world.days.surges, world.people) == (Spread(), Spread(), People()):
         return source or BuiltinSessions(seed)
     if source is not None:
         return SessionConduct(source, world, seed=seed)

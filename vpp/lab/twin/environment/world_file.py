@@ -14,6 +14,7 @@ KIND, HOSTILE = "kind", "hostile"
 _ROUNDING = 1e-6
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Amount = Annotated[float, Field(ge=0.0)]
+Knee = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class _Table(BaseModel):
@@ -51,7 +52,7 @@ class Days(_Table):
         day_memory: Correlation of a day with the next.
         saturday_share: Part of the way from a workday to a day of rest that a Saturday goes.
         arrivals: Spread of the number of cars from day to day.
-        surges: Spread of it from one quarter of an hour to the next.
+        surges: Spread of it from one quarter of an hour to the next; ``kind`` and ``own`` mean nothing there.
         clouds: Spread of the sun's transmission; ``kind`` means nothing there.
         clouds_s: Correlation time of the clouds.
     """
@@ -156,7 +157,7 @@ class Devices(_Table):
     sleeper_share: Share = 0.0
     controller_spread: Amount = 0.02
     controller_bias: float = 0.0
-    knee: tuple[Share, Share] = (0.85, 0.85)
+    knee: tuple[Knee, Knee] = (0.85, 0.85)
     states_ceiling: bool = True
     cadence_s: Cadence = Cadence()
     latency: Annotated[float, Field(gt=0.0)] = 1.0

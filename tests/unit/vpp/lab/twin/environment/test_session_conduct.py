@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vpp.lab.twin.environment.session_conduct import conducted_sessions
-from vpp.lab.twin.environment.world_file import KIND_WORLD, world
+from vpp.lab.twin.environment.world_file import KIND_WORLD, Days, Spread, World, world
 from vpp.lab.twin.local_time import is_rest
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.sessions import BuiltinSessions
@@ -15,6 +15,12 @@ DAY = 20_650
 
 def test_the_kind_world_has_the_built_in_sessions() -> None:
     assert isinstance(conducted_sessions(None, KIND_WORLD, seed=1), BuiltinSessions)
+
+
+def test_a_world_with_surges_alone_has_them() -> None:
+    surging = World(title="surging", days=Days(surges=Spread(city=0.5)))
+    usual = BuiltinSessions(1).day(FLEET, DAY)
+    assert len(conducted_sessions(None, surging, seed=1).day(FLEET, DAY)) != len(usual)
 
 
 def test_the_number_of_cars_differs_more_than_chance_would_have_it() -> None:

@@ -28,6 +28,7 @@ def test_the_shipped_worlds_are_there_and_the_kind_one_changes_nothing() -> None
         ('title = "x"\n[people]\nsilent_share = 1.5', "people.silent_share"),
         ('title = "x"\n[days]\nweather = "sunny"', "days.weather"),
         ('title = "x"\n[people]\ndeparture_shares = [0.0, 1.0]\ndeparture_minutes = [1.0]', "departure_minutes"),
+        ('title = "x"\n[devices]\nknee = [0.9, 1.0]', "devices.knee"),
         ('title = "x"\n[[devices.makes]]\nshare = 0.4', "add up to 1"),
         ("title = ", "TOML"),
         ("[days]", "title"),
