@@ -1,6 +1,7 @@
 """Charging of cars: one-way with taper and the 6 A floor, and V2G batteries with losses.
 
-Arrays of two worlds have shape ``(2, m)`` for ``m`` rows of the class; row 0 is actual, row 1 counterfactual.
+Arrays of two worlds have shape ``(2, m)`` for ``m`` rows of the class; row 0 is actual, row 1 prepared. Bidirectional
+stations are stores and have a third row, ordinary (`vpp.lab.twin.worlds`).
 """
 
 import math

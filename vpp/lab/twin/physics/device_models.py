@@ -102,20 +102,14 @@ class DeviceModels:
     ) -> None:
         """Move the stores in all three worlds; in the ordinary one nothing is dispatched."""
         _, v2g, batteries, _, _ = self._spans
-        cars = len(self.v2g.rows)
+        stations = len(self.v2g.rows)
         ordinary_kw = default_kw[self.stores] if ordinary_kw is None else ordinary_kw
-        parts = ((v2g, ordinary_kw[:cars]), (batteries, ordinary_kw[cars:]))
-        asked, defaults = (
-            [_three_worlds(asked_kw[:, span], np.full(len(own), np.nan)) for span, own in parts],
-            [_three_worlds(np.stack([default_kw[span]] * WORLDS), own) for span, own in parts],
-        )
-        found = (
-            self.v2g.step(asked[0], defaults[0], step_s, now_s),
-            self.batteries.step(asked[1], defaults[1], step_s),
-        )
-        for (span, _), power_kw in zip(parts, found, strict=True):
-            self.power_kw[:, span] = power_kw[:WORLDS]
-        self.ordinary_kw = np.concatenate([power_kw[ORDINARY] for power_kw in found])
+        asked, default = _three_worlds(asked_kw[:, v2g], default_kw[v2g], ordinary_kw[:stations])
+        cars_kw = self.v2g.step(asked, default, step_s, now_s)
+        asked, default = _three_worlds(asked_kw[:, batteries], default_kw[batteries], ordinary_kw[stations:])
+        batteries_kw = self.batteries.step(asked, default, step_s)
+        self.power_kw[:, v2g], self.power_kw[:, batteries] = cars_kw[:WORLDS], batteries_kw[:WORLDS]
+        self.ordinary_kw = np.concatenate((cars_kw[ORDINARY], batteries_kw[ORDINARY]))
 
     def capability(self) -> Capability:
         """Return what the devices' controllers report in the actual world."""
@@ -139,8 +133,12 @@ def _rows(index: FleetIndex, *classes: ResourceClass) -> RowArray:
     return np.flatnonzero(index.is_class(*classes)).astype(np.int32)
 
 
-def _three_worlds(two: FloatArray, ordinary: FloatArray) -> FloatArray:
-    return np.concatenate((two, ordinary[None]))
+def _three_worlds(
+    asked_kw: FloatArray, default_kw: FloatArray, ordinary_kw: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return dispatch and default values of the three worlds, shape ``(3, m)`` each."""
+    undispatched = np.full((1, len(ordinary_kw)), np.nan)
+    return np.concatenate((asked_kw, undispatched)), np.stack((default_kw, default_kw, ordinary_kw))
 
 
 def _span(rows: RowArray) -> slice | RowArray:
