@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vpp.bootstrap.parts.policies import planning_policy
+from vpp.bootstrap.parts.policies import dispatch_settings, planning_policy
 from vpp.config import Settings
 from vpp.dispatch.arbitration.default_powers import default_values
 from vpp.dispatch.flexibility.car_power import CarPower
-from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR
@@ -57,12 +56,11 @@ class OrdinaryPlans:
 
     def __init__(self, twin: Twin, settings: Settings, tariff: Tariff | None = None) -> None:
         self._twin = twin
-        self._cycle_s = settings.cycle_s
+        self._rules = dispatch_settings(settings)
         self._planner = Planner(
             tariff=tariff, policy=ordinary_policy(settings), deadline_s=settings.plan_deadline_wall_s
         )
         self._cars = CarPower(twin.index)
-        self._devices = DispatchSettings().devices
         self._begun: _Begun | None = None
         self._schedule: Schedule | None = None
         self._next_s = self._applied_s = -np.inf
@@ -87,13 +85,13 @@ class OrdinaryPlans:
         begun = self._begun
         if begun is None:
             return
-        if begun.plan is None:
-            task = asyncio.create_task(self._planner.plan(begun.state, forecast=forecast))
-            self._begun = begun = replace(begun, plan=task)
+        plan = begun.plan
+        if plan is None:
+            plan = asyncio.create_task(self._planner.plan(begun.state, forecast=forecast))
+            self._begun = replace(begun, plan=plan)
             if not at_once:
                 return
-        if begun.plan is not None:
-            self._schedule, self._begun = await begun.plan, None
+        self._schedule, self._begun = await plan, None
 
     def apply(self, state: FleetState) -> None:
         """Give the ordinary world's stores their defaults at the service's latest snapshot, at most once a minute."""
@@ -102,7 +100,7 @@ class OrdinaryPlans:
         self._applied_s = state.at_s
         state = self._seen(state)
         self._cars.follow(state)
-        rows = state.index.rows_of(*self._devices.plan_classes)
+        rows = state.index.rows_of(*self._rules.devices.plan_classes)
         by_row: FloatArray = np.full(len(state), np.nan)
         by_row[rows] = default_values(
             state,
@@ -110,8 +108,8 @@ class OrdinaryPlans:
             self._schedule,
             (),
             car_kw=self._cars.most_kw(),
-            devices=self._devices,
-            cycle_s=self._cycle_s,
+            devices=self._rules.devices,
+            cycle_s=self._rules.cycle_s,
         )
         self._twin.setpoints.ordinary_kw = by_row[self._twin.devices.stores]
 

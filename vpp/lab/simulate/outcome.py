@@ -150,8 +150,9 @@ def summary_of(outcome: Outcome | None, preset: Preset, *, scale: float, seed: i
         "totals": {},
     }
     if outcome is not None:
-        broken = broken_promises(outcome.truth.sessions, outcome.until_s)
         sessions = outcome.truth.sessions
+        broken = broken_promises(sessions, outcome.until_s)
+        ended = sessions.finished & (sessions.depart_s > outcome.from_s)
         requests = [_request(result, outcome) for result in outcome.results]
         summary |= {
             "requests": requests,
@@ -162,9 +163,9 @@ def summary_of(outcome: Outcome | None, preset: Preset, *, scale: float, seed: i
             "base_load_violations": outcome.loads.base_violations,
             "overloads_kw": dict(list(outcome.loads.overloads(outcome.index).items())[:_SHOWN_OVERLOADS]),
             "promises_broken": int(broken.sum()),
-            "left_early": int(left_early(sessions)[sessions.finished].sum()),
+            "left_early": int((left_early(sessions) & ended).sum()),
             "broken": _broken(sessions, broken, outcome.index),
-            "sessions": int((sessions.finished & (sessions.depart_s > outcome.from_s)).sum()),
+            "sessions": int(ended.sum()),
             "sessions_open": int((~sessions.finished).sum()),
             "limits_not_restored": len(outcome.not_restored),
             "not_restored": [outcome.index.resources[row].id for row in outcome.not_restored[:_SHOWN_FAILURES]],
