@@ -63,9 +63,7 @@ class TwinStations:
         sizes = self._sizes(town, kinds)
         found: list[Series] = []
         for rows in self._towns(sizes, whole_city=town.whole_city):
-            group = np.full(len(self._stretch.fleet), -1)
-            group[rows] = 0
-            busy = self._busy(self._visits.take(group[self._visits.rows] == 0), per_day=per_day)
+            busy = self._busy(self._visits_of(rows), per_day=per_day)
             found.append(Series.of(busy, self._stretch.rest, per_day=per_day))
             if len(found) == groups:
                 break
@@ -87,13 +85,16 @@ class TwinStations:
 
     def _per_station(self, kind: Kind) -> tuple[float, float]:
         """Return arrivals an hour and occupied stations for each station of a kind."""
-        mine = np.zeros(len(self._stretch.fleet), dtype=np.bool_)
-        mine[self._rows[kind]] = True
-        visits = self._visits.take(mine[self._visits.rows])
+        visits = self._visits_of(self._rows[kind])
         stay_s = np.minimum(visits.depart_s, self._end_s) - np.maximum(visits.arrive_s, self._begin_s)
         hours, count = (self._end_s - self._begin_s) / _HOUR_S, len(self._rows[kind])
         inside = np.count_nonzero(visits.arrive_s >= self._begin_s)
         return inside / hours / count, float(np.maximum(stay_s, 0.0).sum()) / _HOUR_S / hours / count
+
+    def _visits_of(self, rows: RowArray) -> Arrivals:
+        mine = np.zeros(len(self._stretch.fleet), dtype=np.bool_)
+        mine[rows] = True
+        return self._visits.take(mine[self._visits.rows])
 
     def _towns(self, sizes: dict[Kind, int], *, whole_city: bool) -> list[RowArray]:
         """Return the rows of as many towns of these sizes as there are stations for."""
