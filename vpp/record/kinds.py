@@ -87,17 +87,17 @@ _TABLE = (
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _TABLE}
 
 
-def check_known(entry: JournalEntry) -> None:
-    """Refuse an entry that a newer service wrote, unless nothing is lost without it.
+def is_known(entry: JournalEntry) -> bool:
+    """Return whether an entry can be read; false for one of a newer service without which nothing is lost.
 
     Raises:
-        AuditError: Its kind, or the version of its body, is not known.
+        AuditError: Its kind, or the version of its body, is not known, and something would be lost.
     """
     kind, version = KINDS.get(entry.kind), entry.body.get("v", 1)
     if kind is not None and isinstance(version, int) and version <= kind.version:
-        return
+        return True
     if entry.body.get("passable") is True:
-        return
+        return False
     what = f"kind {entry.kind!r}" if kind is None else f"version {version} of kind {entry.kind!r}"
     raise AuditError(
         f"journal entry {entry.sequence} is of {what}, which this service does not know: a newer one wrote it; start"

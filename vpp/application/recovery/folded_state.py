@@ -25,7 +25,7 @@ from vpp.fleet.index import FleetIndex
 from vpp.fleet.members.changes import CHANGED, CONNECTED
 from vpp.planning.calibration.window_book import WindowBook
 from vpp.record.entry import JournalEntry
-from vpp.record.kinds import check_known
+from vpp.record.kinds import is_known
 from vpp.record.state_codec import StateTree
 
 KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED, WINDOWS}
@@ -80,19 +80,8 @@ class FoldedState:
             AuditError: A newer service wrote an entry.
         """
         for entry in entries:
-            check_known(entry)
-            if entry.kind in {CONNECTED, CHANGED}:
-                self.resize(self._index())
-            if entry.kind in DISPATCH:
-                self.dispatch.follow((entry,))
-            if entry.kind in DELIVERY:
-                self.delivery.follow(entry)
-            elif entry.kind == CYCLE:
-                self.charging.follow(entry)
-            elif entry.kind == FOUND:
-                self.devices.follow(entry)
-            elif entry.kind == WINDOWS:
-                self.windows.follow(entry.body)
+            if is_known(entry):
+                self._take(entry)
             self.sequence = entry.sequence
 
     def resize(self, index: FleetIndex) -> None:
@@ -119,3 +108,17 @@ class FoldedState:
         if "windows" in state:
             self.windows.load(state["windows"])
         self.sequence, self.dated = sequence, "range_kw" in state["dispatch"]
+
+    def _take(self, entry: JournalEntry) -> None:
+        if entry.kind in {CONNECTED, CHANGED}:
+            self.resize(self._index())
+        if entry.kind in DISPATCH:
+            self.dispatch.follow((entry,))
+        if entry.kind in DELIVERY:
+            self.delivery.follow(entry)
+        elif entry.kind == CYCLE:
+            self.charging.follow(entry)
+        elif entry.kind == FOUND:
+            self.devices.follow(entry)
+        elif entry.kind == WINDOWS:
+            self.windows.follow(entry.body)

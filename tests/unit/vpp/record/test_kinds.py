@@ -12,7 +12,7 @@ import pytest
 from tests.places import FIXTURES, ROOT
 from vpp.domain.errors import AuditError
 from vpp.record.entry import JournalEntry
-from vpp.record.kinds import KINDS, check_known
+from vpp.record.kinds import KINDS, is_known
 
 APPENDING = {"append": 3, "_record": 3, "record": 3}
 """Names of methods that write an entry, and the number of their arguments."""
@@ -59,14 +59,14 @@ def entry(kind: str, **body: object) -> JournalEntry:
 
 
 def test_what_a_newer_service_wrote_is_refused_with_what_to_do() -> None:
-    check_known(entry("cycle"))
-    check_known(entry("cycle", v=1))
+    assert is_known(entry("cycle"))
+    assert is_known(entry("cycle", v=1))
     with pytest.raises(AuditError, match=r"entry 7 is of kind 'fleet\.sold'.*a newer one wrote it; start that version"):
-        check_known(entry("fleet.sold"))
+        is_known(entry("fleet.sold"))
     with pytest.raises(AuditError, match="entry 7 is of version 2 of kind 'cycle'"):
-        check_known(entry("cycle", v=2))
+        is_known(entry("cycle", v=2))
 
 
 def test_what_says_that_nothing_is_lost_without_it_is_passed_over() -> None:
-    check_known(entry("fleet.painted", passable=True))
-    check_known(entry("cycle", v=2, passable=True))
+    assert not is_known(entry("fleet.painted", passable=True))
+    assert not is_known(entry("cycle", v=2, passable=True))

@@ -20,6 +20,7 @@ from tests.unit.vpp.application.recovery.parts import (
 from vpp.application.delivery.recovery import ISSUED
 from vpp.application.recovery.folded_state import FORMAT, READABLE
 from vpp.application.recovery.restart import newest_good
+from vpp.application.requests.shadow_quotes import WINDOWS
 from vpp.bootstrap.store import Store
 from vpp.fleet.members.changes import CHANGED, FleetChange, MemberChange
 from vpp.record.checkpoint import CHECKPOINT, Checkpoint
@@ -149,6 +150,15 @@ def widened(store: Store) -> None:
     for body in change.bodies():
         store.journal.append(CHANGED, NOW_S, {**body, "resources": len(index)})
     store.journal.flush_now()
+
+
+async def test_an_entry_of_a_newer_service_without_which_nothing_is_lost_is_not_read(store: Store) -> None:
+    before = recovered(store).state
+    store.journal.append(WINDOWS, NOW_S, {"v": 2, "passable": True, "windows": "of another form"})
+    store.journal.flush_now()
+    found = recovered(store)
+    assert found.state.sequence == before.sequence + 1
+    assert encode_state(found.state.state()) == encode_state(before.state())
 
 
 def ended(store: Store) -> bytes:
