@@ -171,9 +171,13 @@ def seconds(frame: pd.DataFrame, name: str) -> IntArray:
         raise PanelError(f"{name}: expected times such as 2019-07-01 00:00:00, got {column.iloc[0]!r}") from error
     if times.isna().any():
         raise PanelError(f"{name}: a time is missing in row {int(np.argmax(times.isna()))}")
-    if times.dt.tz is not None:
-        times = times.dt.tz_localize(None)
-    return np.asarray(times.to_numpy().astype("datetime64[s]").astype(np.int64))
+    return wall_clock_s(times)
+
+
+def wall_clock_s(times: "pd.Series[pd.Timestamp]") -> IntArray:
+    """Return times as epoch seconds, local and without a zone, shape ``(n,)``."""
+    local = times if times.dt.tz is None else times.dt.tz_localize(None)
+    return np.asarray(local.to_numpy().astype("datetime64[s]").astype(np.int64))
 
 
 def _names(frame: pd.DataFrame, columns: tuple[str, ...]) -> list[str]:

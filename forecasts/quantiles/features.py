@@ -105,7 +105,8 @@ def _sizes(scaled: FloatArray, scale: FloatArray, capacity: FloatArray, view: Vi
     day = view.steps_per_day
     last = [_mean(scaled[-days * day :]) for days in (1, 3, 7, 28)]
     known_days = (~np.isnan(scaled)).sum(axis=0) / day
-    return [column[None, :] for column in (np.log(scale), scale / capacity, known_days, *last)]
+    per_capacity = scale / np.where(capacity > 0.0, capacity, np.nan)
+    return [column[None, :] for column in (np.log(scale), per_capacity, known_days, *last)]
 
 
 class _Now:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from vpp.domain.errors import InputError
 from vpp.lab.backtest import sessions
 from vpp.lab.backtest.run import Period, backtest, issues_of, load_panel
-from vpp.lab.backtest.scores import overall
+from vpp.lab.backtest.scores import or_null, overall
 from vpp.lab.backtest.tasks import PANEL_TASKS
 
 
@@ -48,10 +48,11 @@ def run_backtest(options: BacktestOptions, *, as_json: bool) -> int:
         run = _sessions if options.task == sessions.NAME else _series
         table = run(options, period, bar)
     _write(table, options.out)
-    body = {"task": options.task, "rows": len(table), "out": str(options.out)} | overall(table)
-    sys.stdout.write(
-        json.dumps(body) + "\n" if as_json else "".join(f"{key}: {value}\n" for key, value in body.items())
-    )
+    written, scores = {"task": options.task, "rows": len(table), "out": str(options.out)}, overall(table)
+    if as_json:
+        sys.stdout.write(json.dumps(written | {name: or_null(score) for name, score in scores.items()}) + "\n")
+    else:
+        sys.stdout.write("".join(f"{name}: {value}\n" for name, value in (written | scores).items()))
     return 0
 
 

@@ -39,17 +39,21 @@ class Period:
             raise InputError("to", f"{end}", f"an instant after from, {start}")
         return cls(start_s=_seconds(start), end_s=_seconds(end))
 
-    def steps(self, panel: Panel) -> tuple[int, int]:
-        """Return the steps of a panel's grid that it spans.
+    def steps(self, start_s: int, step_s: int, count: int, *, beyond: int = 0) -> tuple[int, int]:
+        """Return its first step on a grid and the one after its last.
+
+        Args:
+            start_s: Epoch seconds at which the grid's first step starts.
+            step_s: Length of a step.
+            count: Steps of the grid.
+            beyond: Steps after the grid's end at which may still be issued.
 
         Raises:
-            InputError: The panel has no row before its end.
+            InputError: It does not touch the grid.
         """
-        first, last = (-(-(at_s - panel.start_s) // panel.step_s) for at_s in (self.start_s, self.end_s))
-        if first >= len(panel.value) + panel.steps_per_day or last <= 0:
-            begin, end = (
-                str(np.datetime64(panel.start_s + step * panel.step_s, "s")) for step in (0, len(panel.value))
-            )
+        first, last = (-(-(at_s - start_s) // step_s) for at_s in (self.start_s, self.end_s))
+        if first >= count + beyond or last <= 0:
+            begin, end = (np.datetime64(start_s + step * step_s, "s") for step in (0, count))
             asked = f"{np.datetime64(self.start_s, 's')} to {np.datetime64(self.end_s, 's')}"
             raise InputError("from, to", asked, f"a period that touches the data, {begin} to {end}")
         return max(first, 0), last
@@ -91,16 +95,20 @@ def backtest(task: PanelTask, panel: Panel, period: Period, told: Callable[[int]
     Raises:
         ConfigurationError: A package that learning needs is not there.
     """
-    span = period.steps(panel)
     try:
-        return _table(panel, rolled(panel, task.plan, task.options, span, told))
+        return _table(panel, rolled(panel, task.plan, task.options, _span(panel, period), told))
     except PanelError as error:
         raise ConfigurationError(str(error)) from error
 
 
 def issues_of(task: PanelTask, panel: Panel, period: Period) -> int:
     """Return how many issues a backtest will answer."""
-    return len(task.plan.asked(panel, *period.steps(panel)))
+    return len(task.plan.asked(panel, *_span(panel, period)))
+
+
+def _span(panel: Panel, period: Period) -> tuple[int, int]:
+    """Return the steps of a panel that a period spans; the day after the data can be forecast from them."""
+    return period.steps(panel.start_s, panel.step_s, len(panel.value), beyond=panel.steps_per_day)
 
 
 def _table(panel: Panel, found: Forecasts) -> pd.DataFrame:

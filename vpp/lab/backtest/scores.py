@@ -1,5 +1,6 @@
 """Scores of forecasts beside their truth; rows without a truth do not count."""
 
+import math
 from statistics import NormalDist
 
 import numpy as np
@@ -29,6 +30,11 @@ def overall(table: pd.DataFrame) -> dict[str, float]:
         "pinball": float(pinball(truth, judged[_QUANTILES].to_numpy(dtype=np.float64)).mean()),
         "wmape": float(off.sum() / max(float(np.abs(truth).sum()), 1e-12)),
     }
+
+
+def or_null(value: float) -> float | None:
+    """Return a score for JSON, which has no NaN: ``None`` instead."""
+    return None if math.isnan(value) else value
 
 
 def ahead_hours(table: pd.DataFrame) -> FloatArray:

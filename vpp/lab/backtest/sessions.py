@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from forecasts.panel.grid import seconds
+from forecasts.panel.grid import seconds, wall_clock_s
 from forecasts.panel.panel import PanelError
 from forecasts.quantiles.levels import LEVELS
 from forecasts.sessions.plugged_state import PluggedState, states_of
@@ -84,9 +84,11 @@ def connectors_of(frame: pd.DataFrame) -> Connectors:
         PanelError: A column is missing or holds no times.
     """
     missing = [name for name in _NEEDED if name not in frame.columns]
-    if missing or frame.empty:
-        raise PanelError(f"columns missing: {', '.join(missing)}" if missing else "no rows")
+    if missing:
+        raise PanelError(f"columns missing: {', '.join(missing)}; found: {', '.join(map(str, frame.columns))}")
     frame = frame[frame["port"].notna()]
+    if frame.empty:
+        raise PanelError("no rows with a port")
     site = frame["city"].astype(str) + "/" + frame["site"].astype(str)
     name = site + "/" + frame["port"].astype(str)
     names, port = np.unique(name.to_numpy(dtype=object).astype(str), return_inverse=True)
@@ -113,7 +115,7 @@ def _stated(frame: pd.DataFrame) -> FloatArray:
     if _STATED not in frame.columns:
         return np.full(len(frame), np.nan)
     times = pd.to_datetime(frame[_STATED], errors="coerce", format="ISO8601")
-    return np.where(times.isna(), np.nan, times.to_numpy().astype("datetime64[s]").astype(np.float64))
+    return np.where(times.isna(), np.nan, wall_clock_s(times).astype(np.float64))
 
 
 def backtest_sessions(made: Connectors, period: Period, told: Callable[[int], None]) -> pd.DataFrame:
@@ -132,12 +134,12 @@ def backtest_sessions(made: Connectors, period: Period, told: Callable[[int], No
     tables = {horizon: PluggedState(made.zone, made.site) for horizon in HORIZONS_H}
     states = {horizon: states_of(made.timeline, horizon) for horizon in HORIZONS_H}
     parts: list[pd.DataFrame] = []
-    for now in range(first % _DAY_H, min(last, made.instants), _DAY_H):
+    for now in range(first % _DAY_H, last, _DAY_H):
         for horizon, table in tables.items():
             table.age(1.0)
             _learn(made, table, states[horizon], horizon, now)
         if now >= first:
-            hours = np.arange(now, min(now + _DAY_H, last, made.instants))
+            hours = np.arange(now, min(now + _DAY_H, last))
             parts += [_answered(made, tables[horizon], states[horizon], horizon, hours) for horizon in HORIZONS_H]
             told(len(hours))
     return pd.concat(parts, ignore_index=True) if parts else _frame(made, *(np.empty(0, np.int64),) * 3, np.empty(0))
@@ -145,10 +147,8 @@ def backtest_sessions(made: Connectors, period: Period, told: Callable[[int], No
 
 def hours_of(made: Connectors, period: Period) -> tuple[int, int]:
     """Return the first hour of a period and the one after its last."""
-    first, last = (-(-(at_s - made.start_s) // _HOUR_S) for at_s in (period.start_s, period.end_s))
-    if first >= made.instants or last <= 0:
-        raise InputError("from, to", str(np.datetime64(period.start_s, "s")), "a period that touches the data")
-    return max(first, 0), min(last, made.instants)
+    first, last = period.steps(made.start_s, _HOUR_S, made.instants)
+    return first, min(last, made.instants)
 
 
 def _learn(made: Connectors, table: PluggedState, states: IntArray, horizon: int, now: int) -> None:

@@ -12,6 +12,7 @@ from vpp.lab.backtest import sessions
 from vpp.lab.backtest.command import progress_bar
 from vpp.lab.backtest.judgement import JUDGED_DAYS, JUDGES, Figure, dirty_figure, held_out, judged_rows
 from vpp.lab.backtest.run import backtest, issues_of, load_panel
+from vpp.lab.backtest.scores import or_null
 from vpp.lab.backtest.session_judgement import held_out_hours, session_figures
 from vpp.lab.backtest.tasks import PANEL_TASKS
 
@@ -68,13 +69,11 @@ def _sessions(data: Path, bar: Progress) -> list[Figure]:
 def _body(found: dict[str, list[Figure]]) -> dict[str, dict[str, dict[str, float | None]]]:
     """Return figures and bars by task and name; a bar that is not set is null."""
     return {
-        name: {figure.name: {"value": _number(figure.value), "bar": _number(figure.bar)} for figure in figures}
+        name: {
+            figure.name: {"value": or_null(round(figure.value, 5)), "bar": or_null(figure.bar)} for figure in figures
+        }
         for name, figures in found.items()
     }
-
-
-def _number(value: float) -> float | None:
-    return None if value != value else round(value, 5)  # noqa: PLR0124 - NaN alone differs from itself
 
 
 def _text(found: dict[str, list[Figure]]) -> str:
@@ -82,6 +81,6 @@ def _text(found: dict[str, list[Figure]]) -> str:
     lines = []
     for name, figures in found.items():
         for figure in figures:
-            bar = f"bar {figure.bar:g}" if _number(figure.bar) is not None else ""
+            bar = "" if or_null(figure.bar) is None else f"bar {figure.bar:g}"
             lines.append(f"{name:22} {figure.name:28} {figure.value:10.4f}  {bar}".rstrip())
     return "\n".join(lines) + "\n"

@@ -28,6 +28,12 @@ def test_only_the_size_itself_changes_where_everything_is_larger() -> None:
     np.testing.assert_allclose(large.quantiles, 8.0 * small.quantiles, rtol=1e-6)
 
 
+def test_a_capacity_of_zero_is_no_size_to_compare_with() -> None:
+    panel = daily_panel()
+    rows = rows_of(replace(panel, capacity=np.zeros_like(panel.capacity)).at(60 * 24, 56), np.arange(24))
+    assert not np.isinf(rows.features).any()
+
+
 def test_simple_forecasts_are_never_nan() -> None:
     panel = daily_panel()
     empty = replace(panel, value=np.full_like(panel.value, np.nan))

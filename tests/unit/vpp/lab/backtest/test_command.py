@@ -47,6 +47,15 @@ def test_the_forecasts_of_a_period_are_written_beside_their_truth(loads: Path) -
     assert sorted(path.name for path in loads.parent.iterdir()) == ["load.csv", "out.parquet"]
 
 
+def test_the_day_after_the_data_is_forecast_and_its_scores_are_null(loads: Path) -> None:
+    done = CliRunner().invoke(app, arguments(loads, **{"from": "2020-04-01", "to": "2020-04-02"}))
+    assert done.exit_code == 0, done.output
+    body = done.stdout.splitlines()[-1]
+    assert "NaN" not in body
+    told = json.loads(body)
+    assert (told["rows"], told["mae"], told["wmape"]) == (24, None, None)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from forecasts.panel.panel import PanelError
+from vpp.domain.errors import InputError
 from vpp.lab.backtest.run import Period
 from vpp.lab.backtest.sessions import backtest_sessions, connectors_of
 
@@ -50,5 +51,26 @@ def test_a_file_cut_at_an_instant_gives_the_same_earlier_forecasts() -> None:
 
 
 def test_missing_columns_are_named() -> None:
-    with pytest.raises(PanelError, match="columns missing: site, port"):
+    with pytest.raises(PanelError, match="columns missing: site, port; found: start"):
         connectors_of(sessions().drop(columns=["site", "port"]))
+
+
+def test_sessions_without_a_port_are_no_sessions() -> None:
+    with pytest.raises(PanelError, match="no rows with a port"):
+        connectors_of(sessions().assign(port=None))
+
+
+def test_a_period_beyond_the_data_is_refused_with_that_of_the_data() -> None:
+    later = Period.of(datetime(2021, 1, 1), datetime(2021, 1, 2))  # noqa: DTZ001 - local and without a zone
+    with pytest.raises(InputError, match=r"2021-01-01T00:00:00 to .* a period that touches the data, 2020-03-02T"):
+        backtest_sessions(connectors_of(sessions()), later, lambda _count: None)
+
+
+def test_times_with_a_zone_are_read_off_the_wall_clock_the_stated_ones_as_well() -> None:
+    plain = sessions().assign(estimated_departure=lambda table: table["end"])
+    zoned = plain.copy()
+    for name in ("start", "end", "estimated_departure"):
+        zoned[name] = zoned[name].dt.tz_localize("America/Los_Angeles")
+    stated_h = [connectors_of(table).timeline.stated_h for table in (plain, zoned)]
+    assert np.isfinite(stated_h[0]).any()
+    np.testing.assert_array_equal(*stated_h)
