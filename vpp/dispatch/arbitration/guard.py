@@ -254,10 +254,9 @@ class _Work:
         pausing = floor_kw > 0.0
         commanded = ~np.isnan(self.power_kw[rows])
         resting = np.where(pausing & (now > _NOTHING_KW), np.maximum(now, floor_kw), now)
-        least_kw = np.minimum(self._least_kw(rows, pausing), np.maximum(now, 0.0))
         for chosen, least, whole in (
             (commanded & ~kept, resting, False),
-            (~kept & ~fixed, least_kw, False),
+            (~kept & ~fixed, np.minimum(self._least_kw(rows, pausing), np.maximum(now, 0.0)), False),
             (~kept & ~fixed & pausing, np.zeros(len(rows)), True),
         ):
             over_kw -= self._cut(rows, chosen, least, over_kw, whole=whole)
@@ -268,19 +267,21 @@ class _Work:
         raised = commanded & kept
         order = self._order[rows] + np.where(raised, -_LEVEL_COST * self._used_ratio(rows), 0.0)
         self._cut(rows, raised, resting, over_kw - self._margin_kw[node], whole=False, order=order)
-        self._break_promises(node, rows, kept & ~fixed, least_kw)
+        self._break_promises(node, rows, kept & ~fixed)
 
-    def _break_promises(self, node: int, rows: RowArray, kept: BoolArray, least_kw: FloatArray) -> None:
+    def _break_promises(self, node: int, rows: RowArray, kept: BoolArray) -> None:
         """Cut kept sessions, if the load is still above the limit itself; drivers short of time come last.
 
         They are trimmed side by side down to the load that promises may bring it to, so that the next small rise of the
-        base load cuts nobody again; they are paused one by one, and only for what is above the limit.
+        base load cuts nobody again, but none below its floor, whatever little it takes now: that would pause it. They
+        are paused one by one, and only for what is above the limit.
         """
         if self._above_kw(node) <= _NOTHING_KW:
             return
         slack_s = slack_of(self._state, rows)
         hurried = is_hurried(self._state, rows, slack_s)
         pausing = self._state.index.nameplate.floor_kw[rows] > 0.0
+        least_kw = self._least_kw(rows, pausing)
         for chosen in (kept & ~hurried, kept & hurried):
             if self._above_kw(node) <= _NOTHING_KW:
                 return

@@ -231,6 +231,11 @@ def test_where_two_floors_do_not_fit_the_one_with_more_slack_is_paused() -> None
     assert result.load_kw[0] <= CABLE_KW, "the margin is worth no pause"
 
 
+def test_of_two_nearly_full_cars_that_take_less_than_their_floors_one_is_paused() -> None:
+    result = _cut([1.0, 1.0], base_kw=CABLE_KW - 1.5 * LEAST_KW, wanted_kw=[40.0, 40.0], hours=(1.0, 2.0))
+    assert result.power_kw.tolist() == [pytest.approx(LEAST_KW), 0.0]
+
+
 def test_what_no_command_reaches_is_not_cut() -> None:
     result = _cut([15.0, 15.0], fixed=np.array([True, False]))
     assert np.isnan(result.power_kw[0])
