@@ -11,6 +11,10 @@ from vpp.lab.twin.environment.common_factors import DayFactors, Members
 from vpp.lab.twin.environment.world_file import Network, Spread
 from vpp.lab.twin.physics.scenarios import base_load_share
 
+_DAY_MEMORY = 0.5
+"""Correlation of a day of others with the next; an assumption."""
+_LEAST = 0.05
+
 
 class OthersLoad:
     """Base load of every transformer; no command changes it.
@@ -32,7 +36,7 @@ class OthersLoad:
         self._peak_kw = np.where(tight, network.tight_peak * feeders.limit_kw, feeders.own_base_kw)
         code = np.zeros(count, dtype=np.int32)
         members = Members(code, code, districts=1, kinds=1)
-        self._days = DayFactors(members, Spread(city=network.day), memory=0.5, seed=seed)
+        self._days = DayFactors(members, Spread(city=network.day), memory=_DAY_MEMORY, seed=seed)
         self._state = random.standard_normal(count)
         self._at_s: float | None = None
 
@@ -42,7 +46,7 @@ class OthersLoad:
         Instants must not fall.
         """
         self._wander(at_s)
-        noise = np.maximum(1.0 + self._network.spread * self._state, 0.05)
+        noise = np.maximum(1.0 + self._network.spread * self._state, _LEAST)
         own_kw = self._peak_kw * noise * self._days.at(at_s)
         return np.asarray(self._feeders.summed_upwards(own_kw) * base_load_share(at_s))
 

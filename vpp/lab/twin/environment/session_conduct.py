@@ -26,10 +26,10 @@ class SessionConduct:
         source: Sessions of ``headroom`` times the usual number.
         world: Says how days and people differ.
         seed: Of all draws.
-        headroom: See ``source``; a busier day than that is cut short.
+        headroom: See ``source``; a busier day than that is cut short. ``None`` where all of ``source`` come.
     """
 
-    def __init__(self, source: SessionSource, world: World, *, seed: int, headroom: float = 1.0) -> None:
+    def __init__(self, source: SessionSource, world: World, *, seed: int, headroom: float | None = None) -> None:
         self._source, self._world, self._seed, self._headroom = source, world, seed, headroom
         self._factors: tuple[FleetIndex, DayFactors] | None = None
 
@@ -37,9 +37,9 @@ class SessionConduct:
         """Return the sessions that begin on local day number ``day``."""
         arrivals = self._source.day(index, day)
         random = np.random.default_rng([self._seed, day, 7])
-        factor = self._of(index).of(day)[arrivals.rows] * self._surges(index, arrivals, random)
-        coming = random.random(len(arrivals)) * self._headroom < factor
-        arrivals = arrivals.take(coming)
+        if self._headroom is not None:
+            factor = self._of(index).of(day)[arrivals.rows] * self._surges(index, arrivals, random)
+            arrivals = arrivals.take(random.random(len(arrivals)) * self._headroom < factor)
         stated_s = _stated_s(arrivals, self._world.people, random)
         return replace(arrivals, stated_s=np.where(self._silent(index)[arrivals.rows], np.nan, stated_s))
 

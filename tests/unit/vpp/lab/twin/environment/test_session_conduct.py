@@ -32,6 +32,13 @@ def test_the_number_of_cars_differs_more_than_chance_would_have_it() -> None:
     assert found.std() / found.mean() > 1.5 * before.std() / before.mean()
 
 
+def test_sessions_of_a_file_all_come() -> None:
+    own = BuiltinSessions(1)
+    replayed = conducted_sessions(own, world("hostile"), seed=1)
+    for day in range(DAY, DAY + 5):
+        assert np.array_equal(replayed.day(FLEET, day).arrive_s, own.day(FLEET, day).arrive_s)
+
+
 def test_departures_are_those_of_the_data() -> None:
     people = world("hostile").people
     parts = [conducted_sessions(None, world("hostile"), seed=1).day(FLEET, day) for day in range(DAY, DAY + 80)]
