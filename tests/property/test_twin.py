@@ -14,7 +14,7 @@ from vpp.lab.twin.physics.weather import Weather
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.sessions import BuiltinSessions
 from vpp.lab.twin.truth import TruthRecorder
-from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
+from vpp.lab.twin.worlds import ACTUAL, PREPARED
 
 NOON_S = 1_752_638_400.0
 FLEET = demo_fleet(scale=0.1)
@@ -57,7 +57,7 @@ def test_power_stays_within_nameplates_and_the_other_world_stays_untouched(
     quiet.advance(NOON_S + 1800.0, 15.0)
     assert (ordered.power_kw <= FLEET.nameplate.p_max_kw + 1e-6).all()
     assert (ordered.power_kw >= FLEET.nameplate.p_min_kw - 1e-6).all()
-    assert np.array_equal(ordered.net_kwh[COUNTERFACTUAL], quiet.net_kwh[ACTUAL])
+    assert np.array_equal(ordered.net_kwh[PREPARED], quiet.net_kwh[ACTUAL])
 
 
 @settings(max_examples=6, deadline=None)

@@ -16,7 +16,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray, Quantity, RowArray, Tele
 from vpp.lab.twin.command_queue import Commands
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.link import TwinLink
-from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
+from vpp.lab.twin.worlds import ACTUAL, PREPARED
 from vpp.ports import LinkSink
 from vpp.runtime.clock import VirtualClock
 
@@ -163,7 +163,7 @@ class OutageCity(VirtualCity):
 def delivered_ratio(city: VirtualCity, request: DispatchRequest, *, from_s: float, to_s: float) -> FloatArray:
     """Return what was truly delivered in each minute as a share of what was accepted."""
     truth = city.recorder.truth()
-    change_kw = truth.city_kw[COUNTERFACTUAL] - truth.city_kw[ACTUAL]
+    change_kw = truth.city_kw[PREPARED] - truth.city_kw[ACTUAL]
     energy = np.concatenate([[0.0], np.cumsum(change_kw * (truth.end_s - truth.start_s))])
     at_s = np.concatenate([truth.start_s[:1], truth.end_s])
     edges_s = np.arange(from_s, to_s + 1.0, 60.0)

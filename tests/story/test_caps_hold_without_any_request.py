@@ -11,7 +11,7 @@ from vpp.fleet.calendar import day_start_s
 from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.local_time import local_day
 from vpp.lab.twin.population.sessions import Arrivals, BuiltinSessions, joined
-from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
+from vpp.lab.twin.worlds import ACTUAL, PREPARED
 
 _BEGIN_H, _LAST_H = 19.5, 20.25
 _TOLERANCE = 1.0
@@ -64,7 +64,7 @@ async def test_the_load_of_an_old_compound_never_passes_its_limit(tmp_path: Path
     truth = city.recorder.truth()
     ours = [i for i, name in enumerate(truth.transformer_ids) if name.startswith("tr-home-old")]
     ratio = truth.transformer_kw[:, :, ours] / truth.limit_kw[ours]
-    assert ratio[COUNTERFACTUAL].max() > 1.1, "left alone there would be an overload"
+    assert ratio[PREPARED].max() > 1.1, "left alone there would be an overload"
     assert ratio[ACTUAL].max() <= _TOLERANCE
     assert ratio[ACTUAL, -1].min() > 0.85, "no more was taken than had to be"
     assert city.plant.commands()["unaccounted"] == 0

@@ -14,7 +14,7 @@ from vpp.lab.twin.physics.weather import Weather
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.sessions import BuiltinSessions
 from vpp.lab.twin.revenue_meters import history_grid
-from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
+from vpp.lab.twin.worlds import ACTUAL, PREPARED
 
 NOON_S = 1_752_638_400.0  # Wednesday 2025-07-16, 12:00 in Shanghai
 WEATHER = Weather.builtin()
@@ -51,7 +51,7 @@ def test_without_orders_the_worlds_are_one() -> None:
     model = twin()
     model.apply(0, Layer.DEFAULT, 2.0, np.inf)
     model.advance(NOON_S + 7200)
-    assert np.array_equal(model.net_kwh[ACTUAL], model.net_kwh[COUNTERFACTUAL])
+    assert np.array_equal(model.net_kwh[ACTUAL], model.net_kwh[PREPARED])
 
 
 def test_the_same_seeds_give_the_same_world_whatever_was_ordered() -> None:
@@ -61,7 +61,7 @@ def test_the_same_seeds_give_the_same_world_whatever_was_ordered() -> None:
         second.apply(row, Layer.DISPATCH, 0.0, NOON_S + 3600)
     first.advance(NOON_S + 3600)
     second.advance(NOON_S + 3600)
-    assert np.array_equal(first.net_kwh[COUNTERFACTUAL], second.net_kwh[COUNTERFACTUAL])
+    assert np.array_equal(first.net_kwh[PREPARED], second.net_kwh[PREPARED])
     assert not np.array_equal(first.net_kwh[ACTUAL], second.net_kwh[ACTUAL])
     assert np.array_equal(first.sessions.log.column("arrive_s"), second.sessions.log.column("arrive_s"))
 
@@ -105,7 +105,7 @@ def test_the_service_cannot_read_the_counterfactual_of_a_building_from_its_bound
     model = twin(scale=1.0)
     model.advance(NOON_S + 60)
     shown, buildings = model.readings(), model.index.is_class(ResourceClass.HVAC)
-    exact = 0.75 * model.power_kw[COUNTERFACTUAL, buildings]
+    exact = 0.75 * model.power_kw[PREPARED, buildings]
     assert np.abs(shown.p_min_kw[buildings] / exact - 1.0).max() > 0.005
 
 

@@ -10,7 +10,7 @@ from vpp.lab.twin.physics.device_models import DeviceModels
 from vpp.lab.twin.physics.scenarios import Conditions
 from vpp.lab.twin.physics.weather import Weather
 from vpp.lab.twin.population.presets import demo_fleet
-from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
+from vpp.lab.twin.worlds import ACTUAL, PREPARED
 
 FLEET = demo_fleet(stations=6, inverters=4, batteries=4, v2g=2, sites=4)
 NOON_S = 1_752_638_400.0
@@ -50,7 +50,7 @@ def test_every_row_is_moved_by_the_model_of_its_class(fleet: FleetIndex) -> None
     asked[ACTUAL, stores] = -40.0
     models, power_kw = stepped(fleet, asked)
     assert power_kw[ACTUAL, stores] == pytest.approx(-40.0)
-    assert power_kw[COUNTERFACTUAL, stores] == pytest.approx(0.0)
+    assert power_kw[PREPARED, stores] == pytest.approx(0.0)
     assert (power_kw[:, fleet.is_class(ResourceClass.PV)] < 0.0).all()
     assert (power_kw[:, fleet.is_class(ResourceClass.HVAC, ResourceClass.INDUSTRY)] > 0.0).all()
     assert (power_kw[:, fleet.is_class(ResourceClass.EV, ResourceClass.V2G)] == 0.0).all()
