@@ -10,7 +10,7 @@ from vpp.bootstrap.record.commands import audit, erase
 from vpp.domain.errors import VppError
 from vpp.lab.backtest.commands import backtest
 from vpp.lab.bench.commands import bench
-from vpp.lab.commands import simulate
+from vpp.lab.commands import Seed, Sessions, WeatherFile, simulate
 
 app = typer.Typer(
     name="vpp",
@@ -30,11 +30,6 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", exists=True, dir_ok
 DataDir = Annotated[Path | None, typer.Option(help="folder of the embedded database and of reports  [default: .vpp]")]
 Http = Annotated[str | None, typer.Option(help="address of the HTTP API, HOST:PORT  [default: 127.0.0.1:8080]")]
 Json = Annotated[bool, typer.Option("--json", help="end with one JSON object on the last line of standard output")]
-Sessions = Annotated[
-    Path | None, typer.Option(exists=True, dir_okay=False, help="real charging sessions, CSV or CSV.gz, to replay")
-]
-WeatherFile = Annotated[Path | None, typer.Option("--weather", exists=True, dir_okay=False, help="EPW or EPW.gz file")]
-Seed = Annotated[int, typer.Option(min=0, help="seed of every random draw in the model")]
 Stations = Annotated[int, typer.Option(min=0, help="charging stations (OCPP 1.6, 2.0.1 and 2.1)")]
 Inverters = Annotated[int, typer.Option(min=0, help="photovoltaic inverters (SunSpec)")]
 Batteries = Annotated[int, typer.Option(min=0, help="stationary batteries (SunSpec)")]

@@ -6,74 +6,88 @@ from typing import Annotated
 
 import typer
 
+from vpp.lab.bench.commands import Json
+
+Sessions = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="real charging sessions, CSV or CSV.gz, to replay")
+]
+WeatherFile = Annotated[Path | None, typer.Option("--weather", exists=True, dir_okay=False, help="EPW or EPW.gz file")]
+Seed = Annotated[int, typer.Option(min=0, help="seed of every random draw in the model")]
+PresetName = Annotated[
+    str,
+    typer.Option(
+        help="shanghai-2026, shanghai-2026-electric, shanghai-2026-storage-310, demo, or a table of your own, NAME.toml"
+    ),
+]
+OwnFleet = Annotated[
+    Path | None, typer.Option(exists=True, help="a fleet of your own: a CSV of devices, or a folder of CSVs")
+]
+Scale = Annotated[float, typer.Option(min=1e-4, max=10.0, help="factor on every count of the preset")]
+FirstDay = Annotated[
+    datetime | None,
+    typer.Option("--day", "--from", formats=["%Y-%m-%d"], help="the first day, in Shanghai  [default: the preset's]"),
+]
+Days = Annotated[int, typer.Option(min=1, max=366, help="days played one after the other")]
+Requests = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--request",
+        "--requests",
+        help="FILE.json, a JSON object, or target_kw=1e6,start=13:00,end=15:00; repeatable, replaces the preset's; "
+        "with a clock time it comes every day",
+    ),
+]
+CallsPerDay = Annotated[
+    float,
+    typer.Option(min=0.0, max=24.0, help="calls drawn at random instead of any others: any hour, direction, notice"),
+]
+Prices = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="CSV with time or hour, and price_cny_per_kwh")
+]
+Share = Annotated[
+    float, typer.Option(min=0.05, max=1.0, help="share of the quoted p50 that is accepted where less can be had")
+]
+Sure = Annotated[bool, typer.Option("--sure", help="accept no more than the quoted p10")]
+Hours = Annotated[
+    float, typer.Option(min=0.25, max=24.0, help="how much of the last day is played; requests are played out")
+]
+Seeds = Annotated[str | None, typer.Option(help="several seeds, 1,2,3 or 1-8, in processes beside each other")]
+WorldName = Annotated[
+    str, typer.Option(help="what days, people, devices and network are like: hostile, kind, or a file NAME.toml")
+]
+HoursKnown = Annotated[
+    bool,
+    typer.Option(
+        "--hours-known",
+        help="hold the preset's reserve, as the kind world does: the hours of its calls are known beforehand",
+    ),
+]
+Out = Annotated[Path, typer.Option(help="folder for summary, tables, pictures and report")]
+
 
 def simulate(
     *,
-    preset: Annotated[
-        str,
-        typer.Option(
-            help="shanghai-2026, shanghai-2026-electric, shanghai-2026-storage-310, demo, or a table of your own, "
-            "NAME.toml"
-        ),
-    ] = "shanghai-2026",
-    fleet: Annotated[
-        Path | None, typer.Option(exists=True, help="a fleet of your own: a CSV of devices, or a folder of CSVs")
-    ] = None,
-    scale: Annotated[float, typer.Option(min=1e-4, max=10.0, help="factor on every count of the preset")] = 1.0,
-    day: Annotated[
-        datetime | None,
-        typer.Option(
-            "--day", "--from", formats=["%Y-%m-%d"], help="the first day, in Shanghai  [default: the preset's]"
-        ),
-    ] = None,
-    days: Annotated[int, typer.Option(min=1, max=366, help="days played one after the other")] = 1,
-    request: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--request",
-            "--requests",
-            help="FILE.json, a JSON object, or target_kw=1e6,start=13:00,end=15:00; repeatable, replaces the preset's; "
-            "with a clock time it comes every day",
-        ),
-    ] = None,
-    calls_per_day: Annotated[
-        float, typer.Option(min=0.0, max=24.0, help="calls drawn at random instead, any hour, direction and notice")
-    ] = 0.0,
-    sessions: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="real charging sessions, CSV or CSV.gz, to replay")
-    ] = None,
-    weather: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="EPW or EPW.gz file")] = None,
-    prices: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="CSV with time or hour, and price_cny_per_kwh"),
-    ] = None,
-    share: Annotated[
-        float, typer.Option(min=0.05, max=1.0, help="share of the quoted p50 that is accepted where less can be had")
-    ] = 0.95,
-    sure: Annotated[bool, typer.Option("--sure", help="accept no more than the quoted p10")] = False,
-    hours: Annotated[
-        float, typer.Option(min=0.25, max=24.0, help="how much of the last day is played; requests are played out")
-    ] = 24.0,
-    seed: Annotated[int, typer.Option(min=0, help="seed of every random draw in the model")] = 1,
-    seeds: Annotated[
-        str | None, typer.Option(help="several seeds, 1,2,3 or 1-8, in processes beside each other")
-    ] = None,
-    world: Annotated[
-        str, typer.Option(help="what days, people, devices and network are like: hostile, kind, or a file NAME.toml")
-    ] = "hostile",
-    hours_known: Annotated[
-        bool,
-        typer.Option(
-            "--hours-known",
-            help="hold the preset's reserve, as the kind world does: the hours of its calls are known beforehand",
-        ),
-    ] = False,
-    out: Annotated[Path, typer.Option(help="folder for summary, tables, pictures and report")] = Path("simulation"),
-    json: Annotated[
-        bool, typer.Option("--json", help="end with one JSON object on the last line of standard output")
-    ] = False,
+    preset: PresetName = "shanghai-2026",
+    fleet: OwnFleet = None,
+    scale: Scale = 1.0,
+    day: FirstDay = None,
+    days: Days = 1,
+    request: Requests = None,
+    calls_per_day: CallsPerDay = 0.0,
+    sessions: Sessions = None,
+    weather: WeatherFile = None,
+    prices: Prices = None,
+    share: Share = 0.95,
+    sure: Sure = False,
+    hours: Hours = 24.0,
+    seed: Seed = 1,
+    seeds: Seeds = None,
+    world: WorldName = "hostile",
+    hours_known: HoursKnown = False,
+    out: Out = Path("simulation"),
+    json: Json = False,
 ) -> None:
-    """Play a whole city's day on virtual time, with the planner, dispatcher, guard and settlement of the service.
+    """Play a whole city's days on virtual time, with the planner, dispatcher, guard and settlement of the service.
 
     No sockets. Judged by the settlement and by what would have happened otherwise, which the service never sees.
     """
