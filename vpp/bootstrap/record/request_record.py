@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vpp.application.delivery.baseline_freezing import BASELINE
+from vpp.application.delivery.official_results import OFFICIAL
 from vpp.application.delivery.recovery import ISSUED
 from vpp.application.delivery.settlement_runs import FAILED
 from vpp.bootstrap.record.audit import progress_bar
@@ -22,9 +23,19 @@ from vpp.storage.anchor.places import has_file
 from vpp.storage.journal import SqlJournal
 from vpp.storage.sql import open_database
 
-_KINDS = (TRANSITION, REVISION, SHORTFALL, SIGNAL, BASELINE, ISSUED, FAILED, FORGOTTEN)
-_PRINTED = ("from_state", "to_state", "actor", "reason", "cause", "delivered_mean_kw", "energy_kwh")
-"""Fields that the text shows, of those an entry has."""
+_KINDS = (TRANSITION, REVISION, SHORTFALL, SIGNAL, BASELINE, ISSUED, FAILED, OFFICIAL, FORGOTTEN)
+_PRINTED = (
+    "from_state",
+    "to_state",
+    "actor",
+    "reason",
+    "cause",
+    "version",
+    "source",
+    "delivered_mean_kw",
+    "energy_kwh",
+)
+"""Fields that the text shows, of those an entry has one value of."""
 
 
 def run_request_record(settings: Settings, request_id: str, *, as_json: bool) -> int:
@@ -39,7 +50,9 @@ def run_request_record(settings: Settings, request_id: str, *, as_json: bool) ->
         sys.stdout.write(json.dumps({"request_id": request_id, "entries": [_shown(entry) for entry in found]}) + "\n")
         return 0
     for entry in found:
-        facts = ", ".join(f"{name} {entry.body[name]}" for name in _PRINTED if entry.body.get(name) is not None)
+        facts = ", ".join(
+            f"{name} {entry.body[name]}" for name in _PRINTED if isinstance(entry.body.get(name), str | int | float)
+        )
         sys.stdout.write(f"{entry.sequence:>10}  {instant(entry.at_s).isoformat()}  {entry.kind}  {facts}\n")
     return 0
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.unit.vpp.dispatch.requests.parts import DRAFT, NOW, accepted, submit
+from vpp.application.delivery.official_results import OFFICIAL
 from vpp.bootstrap.record.request_record import record_of, run_request_record
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
@@ -22,6 +23,7 @@ def recorded(settings: Settings) -> tuple[str, str]:
     book = RequestBook(store.journal.append, RequestRules())
     first = accepted(book)
     store.journal.append("baseline.issued", NOW.timestamp(), {"request_id": first, "power_kw": np.zeros((3, 4))})
+    store.journal.append(OFFICIAL, NOW.timestamp(), {"request_id": first, "source": "grid", "energy_kwh": ["1", "2"]})
     second = submit(book, replace(DRAFT, area="south"))
     book.cancel(second, actor="Wang", reason="rain", now=NOW)
     store.journal.append("requests.forgotten", NOW.timestamp(), {"ids": [first, second]})
@@ -33,7 +35,9 @@ def test_entries_of_one_request_are_shown_with_its_actors(tmp_path: Path, capsys
     settings = Settings.load(data_dir=tmp_path)
     first, second = recorded(settings)
     kinds = [entry.kind for entry in record_of(settings, first)]
-    assert kinds == [*["request.transition"] * 4, "baseline.issued", "requests.forgotten"]
+    assert kinds == [*["request.transition"] * 4, "baseline.issued", OFFICIAL, "requests.forgotten"]
+    assert run_request_record(settings, first, as_json=False) == 0
+    assert f"{OFFICIAL}  source grid\n" in capsys.readouterr().out
     assert run_request_record(settings, second, as_json=False) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
