@@ -1,5 +1,7 @@
 """Late meters against what goes on meanwhile: another import, and the retention of requests."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,26 @@ async def test_meters_that_arrive_while_a_correction_is_measured_are_in_the_next
     assert plant.settlements()[0].version == 3
     await parts.settlement.settle_finished()
     assert plant.settlements()[0].version == 3, "all that came in is in it"
+
+
+async def test_a_measurement_that_a_correction_overtakes_is_not_kept(
+    begin: Began, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await begin()
+    parts = made.service.requests
+    request_id = await called(made)
+    known, issued, measure = parts.settlement._performances, parts.settlement._issued, parts.measurement.measure
+    known.clear()
+
+    def measure_while_it_is_corrected(request: DispatchRequest) -> Performance:
+        issued[request_id] = replace(issued[request_id], version=2)
+        return measure(request)
+
+    monkeypatch.setattr(parts.measurement, "measure", measure_while_it_is_corrected)
+    assert parts.settlement.performance(request_id) is not None
+    assert request_id not in known
+    monkeypatch.setattr(parts.measurement, "measure", measure)
+    assert parts.settlement.performance(request_id) is known[request_id]
 
 
 async def test_a_request_is_not_forgotten_before_its_late_meters_are_measured(begin: Began) -> None:

@@ -1,5 +1,6 @@
 """Official results of requests: taken once, every correction a new version, compared with the own settlement."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,9 +50,9 @@ class OfficialResults:
             ConflictError: The request is not settled.
             StorageError: The journal takes nothing now; it may be sent again.
         """
+        digest = await asyncio.to_thread(digest_of, source, lines)
         self._settled(request_id)
         versions = self._taken.setdefault(request_id, [])
-        digest = digest_of(source, lines)
         if versions and versions[-1].sha256 == digest:
             await self._journal.flush()
             return versions[-1], False

@@ -100,8 +100,8 @@ class Settlement:
     def forget(self, request_ids: Iterable[str]) -> None:
         """Drop what was measured and issued of some requests."""
         for request_id in request_ids:
-            self._performances.pop(request_id, None)
             self._issued.pop(request_id, None)
+            self._performances.pop(request_id, None)
             self._late.pop(request_id, None)
         self._runs.forget(request_ids)
 
@@ -165,16 +165,17 @@ class Settlement:
             return None
 
     def _measured(self, request: DispatchRequest) -> Performance:
-        if request.id not in self._issued:
+        issued = self._issued.get(request.id)
+        if issued is None:
             return self._measurement.measure(request)
-        again = self._performances[request.id] = self._issued_again(request)
-        if self._draft_of(request.id) is None:
+        again = self._performances[request.id] = self._issued_again(request, issued)
+        # While it was measured in a thread, the settlement may have been corrected, or forgotten.
+        if self._issued.get(request.id) is not issued:
             self._performances.pop(request.id, None)
         return again
 
-    def _issued_again(self, request: DispatchRequest) -> Performance:
+    def _issued_again(self, request: DispatchRequest, issued: Issued) -> Performance:
         """Return a measurement that was issued before a restart, recomputed from the stored intervals."""
-        issued = self._issued[request.id]
         measured = self._measurement.measure(request)
         return replace(
             measured,

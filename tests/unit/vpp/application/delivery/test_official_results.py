@@ -1,5 +1,7 @@
 """Official results in the journal: once each, every correction a version, the same after a restart."""
 
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -7,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from vpp.application.delivery import official_results
 from vpp.application.delivery.official_results import OFFICIAL, OfficialResults, digest_of, official_body, official_of
 from vpp.application.recovery.delivery_memory import DeliveryMemory
 from vpp.domain.errors import ConflictError
@@ -86,6 +89,18 @@ def test_a_checkpoint_of_before_knows_none() -> None:
     memory = DeliveryMemory()
     memory.load(state)
     assert memory.officials == {}
+
+
+async def test_a_long_result_is_hashed_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+
+    def hashed(source: str, lines: Sequence[OfficialLine]) -> str:
+        threads.append(threading.current_thread())
+        return digest_of(source, lines)
+
+    monkeypatch.setattr(official_results, "digest_of", hashed)
+    await results(_Entries()).take("r1", source="grid", lines=LINES)
+    assert threads != [threading.current_thread()]
 
 
 def test_numbers_written_otherwise_are_the_same_result() -> None:
