@@ -10,12 +10,10 @@ from vpp.api.deps import ThePage, TheScope, TheService, measured_delivery
 from vpp.api.problems import documented
 from vpp.api.schemas.base import Page
 from vpp.api.schemas.performance import SettlementView, ShareView, share_views
-from vpp.domain.errors import ForgottenError, UnknownIdError
+from vpp.domain.errors import UnknownIdError
 from vpp.domain.performance import Settled, Shares
 from vpp.domain.timegrid import instant
 from vpp.fleet.index import FleetIndex
-from vpp.fleet.scope import Scope
-from vpp.ports import GridSink
 
 router = APIRouter(tags=["settlements"])
 OperatorId = Annotated[
@@ -43,7 +41,7 @@ async def settlement(
     """Return the part of every site in a settled request, in the order of the fleet."""
     one = next((s for s in service.settlements(scope=scope) if s.request_id == request_id), None)
     if one is None:
-        _must_be_kept(service, request_id, scope)
+        service.request(request_id, scope=scope)  # one that was forgotten says so
         raise UnknownIdError("settlement", request_id)
     _must_know(operator, service.fleet(scope=scope).index, [one.shares])
     return page.of(_places(one.shares, operator), lambda place: _view(one, place))
@@ -67,16 +65,6 @@ async def performance_sites(
 def _view(one: Settled, place: int) -> SettlementView:
     (share,) = share_views(one.shares.chosen([place]))
     return SettlementView(request_id=one.request_id, settled_at=instant(one.at_s), version=one.version, share=share)
-
-
-def _must_be_kept(service: GridSink, request_id: str, scope: Scope) -> None:
-    """Raise ForgottenError for a request that was forgotten."""
-    try:
-        service.request(request_id, scope=scope)
-    except ForgottenError:
-        raise
-    except UnknownIdError:
-        pass
 
 
 def _places(shares: Shares, operator_id: str | None) -> list[int]:

@@ -13,7 +13,7 @@ from vpp.fleet.calendar import DayCalendar, day_grid, local_day
 from vpp.fleet.index import CLASSES
 from vpp.ports import IntervalMeter
 from vpp.settlement.baselines.called_hours import CalledHours
-from vpp.settlement.baselines.method_choice import OFFERED
+from vpp.settlement.baselines.method_choice import BEFORE, OFFERED, SAME, SCHEDULED
 from vpp.settlement.baselines.methods.evidence import Estimate, Evidence
 from vpp.settlement.baselines.methods.registry import METHODS
 
@@ -48,11 +48,11 @@ class FrozenEstimates:
         """Return the power on the event's steps by code of the method, and the estimate of every class that has one.
 
         Args:
-            wanted: Position in ``OFFERED`` by row, shape ``(n_rows,)``; the first three are not looked at.
+            wanted: Position in ``OFFERED`` by row, shape ``(n_rows,)``; those that need no registry are left out.
         """
         offers: dict[int, FloatArray] = {}
         estimates: dict[str, Estimate] = {}
-        for code in sorted(set(wanted.tolist()) - {0, 1, 2}):
+        for code in sorted(set(wanted.tolist()) - {SAME, BEFORE, SCHEDULED}):
             offer = np.full((len(self.rows), self.event.count), np.nan)
             for cls in sorted(set(self.class_code[wanted == code].tolist())):
                 chosen = np.flatnonzero((wanted == code) & (self.class_code == cls))

@@ -54,7 +54,8 @@ class MethodChoice:
         """Return the position in ``OFFERED`` of the method every row should get, shape ``(n_resources,)``.
 
         A request may name a method for all loads; storage and V2G keep the plan unless it names the meter before:
-        an average of days would pay for arbitrage twice. What stands in for a session is that of the other loads.
+        an average of days would pay for arbitrage twice. What stands in for a session is same-type days, in quick
+        notice classes the meter before.
         """
         if draft.baseline_method is BaselineMethod.METER_BEFORE:
             return np.full(len(index), BEFORE, dtype=np.uint8)

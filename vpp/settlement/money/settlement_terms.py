@@ -104,8 +104,6 @@ SHANGHAI_PLACEHOLDER = BandRule(
     ),
 )
 
-RULES = {rule.name: rule for rule in (SICHUAN, SHANGHAI_PLACEHOLDER)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettlementTerms:
