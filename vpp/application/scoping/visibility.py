@@ -126,7 +126,10 @@ class Visibility:
         if scope.is_everything:
             return found
         seen = tuple(line for line in found.lines if line.agreement is not Agreement.ONLY_OFFICIAL)
-        return replace(found, lines=seen)
+        # The official lines come first, each in its place; those that follow are ours alone.
+        beside = zip(found.result.lines, found.lines, strict=False)
+        stated = tuple(line for line, both in beside if both.agreement is not Agreement.ONLY_OFFICIAL)
+        return replace(found, result=replace(found.result, lines=stated), lines=seen)
 
     def refused_connections(self, refused: Sequence[RefusedConnection], scope: Scope) -> Sequence[RefusedConnection]:
         """Return the refused connections that stated the address of a device in sight."""

@@ -7,6 +7,7 @@ operator's own scope; and of the other nothing is named, counted or summed anywh
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import pytest
 from tests.story.town import BEGIN_S, INDEX, resting
 from vpp.api import deps
 from vpp.application.delivery.recovery import Issued
+from vpp.application.scoping.visibility import Visibility
 from vpp.bootstrap.grid_links import http_application
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.domain.errors import InputError, UnknownIdError
+from vpp.domain.official_settlement import OfficialLine, OfficialResult
 from vpp.domain.performance import Shares
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft
@@ -33,6 +36,7 @@ from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.fleet.scope import EVERYTHING, Scope
 from vpp.planning.forecast.load_forecast import forecast
 from vpp.runtime.clock import VirtualClock
+from vpp.settlement.money.reconciliation import OwnResult, reconciled
 
 NORTH, SOUTH = Area(id="north", name="North"), Area(id="south", name="South")
 MINE, THEIRS = Scope(operators=frozenset({"mine"})), Scope(operators=frozenset({"theirs"}))
@@ -397,3 +401,21 @@ async def test_a_refused_connection_shows_where_its_device_is_in_sight(both: Mad
     own = {r.address.rpartition("/")[0] for r in both.resources if r.id.startswith("mine")}
     assert {one.identity for one in both.service.plant.refused_connections(scope=MINE)} == own
     assert len(both.service.plant.refused_connections()) > len(own)
+
+
+def test_of_an_official_result_only_lines_with_shares_in_sight_are_shown() -> None:
+    lines = tuple(OfficialLine(operator_id=name, energy_kwh=Decimal(3)) for name in ("theirs", "mine"))
+    result = OfficialResult(request_id="r1", version=1, source="grid", at_s=0.0, sha256="00", lines=lines)
+    mine = Shares(
+        operator_ids=("mine", "mine-too"),
+        site_ids=("mine-site", "mine-site-too"),
+        energy_kwh=np.array([3.0, 1.0]),
+        settlement_fen={"net": np.array([300, 100])},
+        delivered_kw=np.zeros((2, 0)),
+    )
+    found = reconciled(OwnResult(shares=mine, intervals=()), result)
+    visibility = Visibility(lambda: pytest.fail("no fleet is asked"), lambda _: pytest.fail("nor a request"))
+    assert visibility.official(found, EVERYTHING) is found
+    seen = visibility.official(found, MINE)
+    assert [line.operator_id for line in seen.lines] == ["mine", "mine-too"]
+    assert [line.operator_id for line in seen.result.lines] == ["mine"]
