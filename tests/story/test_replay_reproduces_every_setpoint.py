@@ -76,7 +76,7 @@ def test_the_last_run_is_reproduced_from_the_checkpoint_before_it(restarted: Sto
         body=encode_state(state.state()),
     )
     store.checkpoints.write(kept)
-    journal.append(CHECKPOINT, started.at_s, kept.entry())
+    journal.append(CHECKPOINT, restarted.entries[-1].at_s, kept.entry())
     journal.flush_now()
     found = newest_good(lambda: state, journal, store.checkpoints, version=maker, until=started.sequence)
     cycles = sum(entry.kind == "cycle" and entry.sequence > started.sequence for entry in restarted.entries)

@@ -12,8 +12,16 @@ import pytest
 from tests.story.conftest import Story
 from vpp.bootstrap.record.settlement_audit import audited, run_settlement_audit
 from vpp.bootstrap.store import Store
+from vpp.config import Settings
 from vpp.domain.errors import ConfigurationError
 from vpp.domain.timegrid import TimeGrid
+
+
+def copy_of(story: Story, directory: Path) -> tuple[Settings, Store]:
+    """Return a copy of a story's database that may be changed."""
+    copytree(Path(urlsplit(story.settings.database_url).path).parent, directory / "copy")
+    settings = story.settings.model_copy(update={"data_dir": directory / "copy"})
+    return settings, Store.open(settings.database_url)
 
 
 @pytest.mark.parametrize("story", ["delivered", "restarted"])
@@ -27,14 +35,19 @@ def test_every_figure_comes_out_as_it_was_issued(story: str, request: pytest.Fix
     assert told.store.journal.head() == before, "an audit writes nothing"
 
 
+def test_a_clock_that_was_set_back_afterwards_changes_nothing(delivered: Story, tmp_path: Path) -> None:
+    settings, store = copy_of(delivered, tmp_path)
+    store.journal.append("note", delivered.request.draft.start_at.timestamp(), {"passable": True})
+    store.journal.flush_now()
+    assert audited(settings, store, delivered.request.id).differences == ()
+    store.close()
+
+
 def test_a_changed_meter_is_found_in_its_interval(
     delivered: Story, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = Path(urlsplit(delivered.settings.database_url).path).parent
-    copytree(folder, tmp_path / "copy")
-    settings = delivered.settings.model_copy(update={"data_dir": tmp_path / "copy"})
+    settings, store = copy_of(delivered, tmp_path)
     held = next(i for i in delivered.performance.intervals if i.phase == "holding")
-    store = Store.open(settings.database_url)
     grid = TimeGrid(start_at=held.start_at, count=1)
     row = int(np.flatnonzero(np.isfinite(store.meters.read(grid)[:, 0]))[0])
     store.meters.import_rows(grid, np.array([row], dtype=np.int32), store.meters.read(grid)[[row]] + 5.0)

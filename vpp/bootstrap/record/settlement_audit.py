@@ -118,7 +118,7 @@ def audited(settings: Settings, store: Store, request_id: str) -> SettlementAudi
     entry = entries[-1]
     body: Any = store.journal.opened(entry.body)
     programme = programme_of(body["programme"]) if "programme" in body else Programme()
-    again = _measured_again(settings, store, request_id, programme)
+    again = _measured_again(settings, store, request_id, programme, entry.at_s)
     # Columns were written in other forms by earlier versions.
     issued = {**body, "shares": shares_body(shares_from(body.get("shares")))}
     pairs = [pair for name in _COMPARED if name in body for pair in _leaves(name, issued[name], again.get(name))]
@@ -136,9 +136,12 @@ def audited(settings: Settings, store: Store, request_id: str) -> SettlementAudi
     )
 
 
-def _measured_again(settings: Settings, store: Store, request_id: str, programme: Programme) -> Mapping[str, object]:
+def _measured_again(
+    settings: Settings, store: Store, request_id: str, programme: Programme, issued_s: float
+) -> Mapping[str, object]:
     last = store.journal.head().sequence
-    now_s = next(store.journal.entries(after=last - 1)).at_s
+    # A clock that was set back has the last entry before the settlement.
+    now_s = max(issued_s, next(store.journal.entries(after=last - 1)).at_s)
     service = Service(
         settings, replace(store, journal=_Reading(store.database, settings.archive_place)), VirtualClock(now_s), ()
     )
