@@ -10,6 +10,8 @@ import httpx
 from vpp.domain.errors import ConfigurationError
 
 _ENDING_WALL_S = 2.0
+_ANSWER_WALL_S = 300.0
+"""Longest wait for an answer: whether the processes still run is asked before every call."""
 
 
 class Client:
@@ -22,7 +24,7 @@ class Client:
     """
 
     def __init__(self, port: int, check: Callable[[], None], log: Path) -> None:
-        self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60.0, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=_ANSWER_WALL_S, trust_env=False)
         self._check = check
         self._log = log
 
