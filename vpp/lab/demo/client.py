@@ -11,7 +11,7 @@ from vpp.domain.errors import ConfigurationError
 
 _ENDING_WALL_S = 2.0
 _ANSWER_WALL_S = 300.0
-"""Longest wait for an answer: whether the processes still run is asked before every call."""
+"""Longest wait for an answer, which takes long on a crowded machine; a process that has ended closes the connection."""
 
 
 class Client:
