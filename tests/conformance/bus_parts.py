@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import numpy as np
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.bus.gateway.gateway import Gateway
 from vpp.bus.leader.leader_endpoint import LeaderEndpoint
 from vpp.domain.errors import BusError
@@ -20,7 +21,6 @@ from vpp.fleet.index import FleetIndex
 from vpp.ports import Bus, BusHandler, BusSubscription, LinkSink
 from vpp.runtime.clock import SYSTEM_CLOCK
 
-SOON_WALL_S = 30.0
 LOST_WALL_S = 1.5
 
 
@@ -276,6 +276,6 @@ def gateways_running(name: str) -> int:
 
 async def until(true: Callable[[], bool]) -> None:
     """Return once a condition holds; fails if it does not in time."""
-    async with asyncio.timeout(SOON_WALL_S):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         while not true():  # noqa: ASYNC110 - the parts under test have no event for it
             await asyncio.sleep(0.005)

@@ -14,6 +14,7 @@ import numpy as np
 
 from adapters.modbus import ModbusLink, RegisterMap
 from adapters.modbus.devices.sunspec.models import models
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
@@ -23,7 +24,6 @@ from vpp.fleet.index import FleetIndex
 from vpp.ports import DeviceMemory
 
 SPEED = 20.0
-PATIENCE_WALL_S = 30.0
 NO_UINT, NO_INT = 0xFFFF, 0x8000
 
 

@@ -21,6 +21,7 @@ from adapters.kit.websocket.server import Listening
 from adapters.ocpp.central_system.server import DEFAULT_PATHS, OcppLink
 from adapters.ocpp.central_system.session_policy import SessionPolicy
 from adapters.ocpp.profiles.profile_policy import ProfilePolicy
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -31,7 +32,6 @@ from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.fleet.index import FleetIndex
 from vpp.runtime.clock import ScaledClock
 
-PATIENCE_WALL_S = 8.0
 EV, EV2, V2G = range(3)
 """Rows of ``fleet()``: three-phase chargers CP1 and CP2, and the V2G station V1."""
 ACCEPTED = (OutcomeStatus.ACCEPTED, Reason.NONE)

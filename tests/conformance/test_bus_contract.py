@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.bus.transport.inprocess import InProcessBus
 from vpp.bus.transport.nats import NatsBus
 from vpp.bus.transport.subjects import MAX_MESSAGE_BYTES
 from vpp.domain.errors import BusError, ConfigurationError, FrameError, InputError
 from vpp.lab.compose.nats_server import NatsServer, local_nats
 from vpp.ports import Bus
-
-SOON_WALL_S = 30.0
 
 
 class Inbox:
@@ -31,7 +30,7 @@ class Inbox:
 
     async def until(self, count: int) -> list[bytes]:
         """Return what was heard once it is ``count`` messages."""
-        async with asyncio.timeout(SOON_WALL_S):
+        async with asyncio.timeout(PATIENCE_WALL_S):
             while len(self.messages) < count:
                 self._heard.clear()
                 await self._heard.wait()
@@ -84,7 +83,7 @@ async def test_a_request_gets_its_answer(buses: tuple[Bus, Bus]) -> None:
     one, other = buses
     await other.subscribe("vpp.double", lambda _, content: content * 2)
     answers = await asyncio.gather(
-        *(one.request("vpp.double", f"{n},".encode(), patience_wall_s=SOON_WALL_S) for n in range(20))
+        *(one.request("vpp.double", f"{n},".encode(), patience_wall_s=PATIENCE_WALL_S) for n in range(20))
     )
     assert answers == [f"{n},{n},".encode() for n in range(20)]
 
@@ -154,7 +153,7 @@ async def test_while_the_nats_server_is_away_publishing_fails_and_afterwards_sub
     inbox = Inbox()
     await other.subscribe("vpp.a", inbox)
     await server.stop(kill=True)
-    async with asyncio.timeout(SOON_WALL_S):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         while True:
             try:
                 await one.publish("vpp.a", b"lost")
@@ -162,7 +161,7 @@ async def test_while_the_nats_server_is_away_publishing_fails_and_afterwards_sub
                 break
             await asyncio.sleep(0.01)
     await server.start()
-    async with asyncio.timeout(SOON_WALL_S):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         while b"back" not in [content for _, content in inbox.messages]:
             with suppress(BusError):
                 await one.publish("vpp.a", b"back")

@@ -10,13 +10,13 @@ import uvicorn
 from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.api import connections, problems
 from vpp.api.connections import GuardedProtocol
 from vpp.api.limits import BodyLimit
 from vpp.api.routes.stream import Seats
 from vpp.domain.errors import RetryError
 
-_PATIENCE_WALL_S = 20.0
 _SOON_WALL_S = 0.1
 
 
@@ -66,7 +66,7 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
 
 async def _said(port: int, *pieces: bytes) -> bytes:
     """Send pieces and return all that comes until the other side closes."""
-    async with asyncio.timeout(_PATIENCE_WALL_S):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for piece in pieces:
             writer.write(piece)
@@ -77,7 +77,7 @@ async def _said(port: int, *pieces: bytes) -> bytes:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(_PATIENCE_WALL_S):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         while not condition():  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.01)
 
@@ -125,7 +125,7 @@ async def test_a_body_that_is_too_long_ends_the_connection(port: int, body: byte
 
 
 async def test_who_reads_nothing_is_let_go(port: int) -> None:
-    async with asyncio.timeout(_PATIENCE_WALL_S):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         wire = socket.create_connection(("127.0.0.1", port))
         wire.setblocking(False)
         loop = asyncio.get_running_loop()

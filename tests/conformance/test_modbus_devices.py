@@ -22,7 +22,8 @@ import adapters.modbus
 from adapters.modbus import ModbusLink, RegisterMap
 from adapters.modbus.simulated.devices import ModbusDevices
 from adapters.modbus.simulated.server import Endpoint, WriteTreatment
-from tests.conformance.modbus_parts import PATIENCE_WALL_S, SPEED, Ear, FastClock, battery, fleet, free_port, pv
+from tests.conformance.modbus_parts import SPEED, Ear, FastClock, battery, fleet, free_port, pv
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.errors import InputError
 from vpp.domain.resource import Resource, ResourceClass

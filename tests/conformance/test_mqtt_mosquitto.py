@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from adapters.mqtt.link import MqttLink
 from tests.conformance.test_mqtt_sites import AHU_1, AHU_2, Sink, fleet
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import Quantity
 from vpp.domain.timegrid import instant
@@ -22,7 +23,6 @@ from vpp.runtime.clock import ScaledClock
 
 _MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin")
 pytestmark = pytest.mark.skipif(_MOSQUITTO is None, reason="mosquitto is not installed (apt-get install mosquitto)")
-_PATIENCE_WALL_S = 20.0
 _SITE = "vpp/v1/sites/mall"
 
 
@@ -56,7 +56,7 @@ class PahoGateway:
         """Report one device."""
         body = {"at": self._at(age_s), "devices": [{"id": "ahu-1", "power_kw": power_kw, "soc": None}]}
         self.client.publish(f"{_SITE}/telemetry", json.dumps(body), qos=1, retain=retain).wait_for_publish(
-            _PATIENCE_WALL_S
+            PATIENCE_WALL_S
         )
 
     def vanish(self) -> None:
@@ -81,7 +81,7 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
     settings.write_text(f"listener {number} 127.0.0.1\nallow_anonymous true\npersistence false\n")
     quiet = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(str(_MOSQUITTO), "-c", str(settings), stdout=quiet, stderr=quiet)
-    async with asyncio.timeout(_PATIENCE_WALL_S):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", number)
@@ -145,7 +145,7 @@ async def test_what_a_broker_kept_of_a_gateway_that_is_gone_is_no_news(port: int
     await asyncio.to_thread(ghost.report, 77.0, age_s=3 * 86_400.0, retain=True)
     old = json.dumps({"online": True, "at": "2026-06-28T10:00:00+00:00"})
     kept = ghost.client.publish(f"{_SITE}/status", old, qos=1, retain=True)
-    await asyncio.to_thread(kept.wait_for_publish, _PATIENCE_WALL_S)
+    await asyncio.to_thread(kept.wait_for_publish, PATIENCE_WALL_S)
     await asyncio.to_thread(ghost.close)  # a farewell in good order publishes no will
 
     sink = Sink()

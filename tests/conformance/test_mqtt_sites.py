@@ -20,6 +20,7 @@ from adapters.mqtt.connection import Broker, Connection
 from adapters.mqtt.link import MqttLink
 from adapters.mqtt.simulated.broker import local_broker
 from adapters.mqtt.simulated.sites import MqttSites
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
@@ -30,7 +31,6 @@ from vpp.fleet.index import FleetIndex
 from vpp.runtime.clock import ScaledClock
 
 _SPEED = 50.0
-_PATIENCE_WALL_S = 10.0
 _ADDRESSES = ("mall/ahu-1", "mall/ahu-2", "plant/press")
 AHU_1, AHU_2, PRESS = range(3)
 
@@ -103,7 +103,7 @@ class Sink:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition, looking again whenever something arrives."""
-        async with asyncio.timeout(_PATIENCE_WALL_S):
+        async with asyncio.timeout(PATIENCE_WALL_S):
             while not condition():
                 self.news.clear()
                 await self.news.wait()
@@ -389,7 +389,7 @@ async def test_a_status_the_broker_kept_over_its_restart_does_not_count_as_a_ret
     await scene.sink.until(lambda: scene.sink.connected(AHU_1) == 0.0)
     await scene.start_broker()
     plant = await scene.stranger()
-    async with asyncio.timeout(_PATIENCE_WALL_S):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         while scene.sink.connected(PRESS) != 1.0:  # live news counts once the link is back
             said = payload.status(online=True, at_s=scene.clock.now_s())
             await plant.send("vpp/v1/sites/plant/status", said, retain=True)
@@ -428,7 +428,7 @@ async def test_a_repeated_command_is_applied_once_and_its_outcome_counted_once(s
     await stranger.subscribe_to("vpp/v1/sites/mall/outcome")
     repeated = {"id": 1, "device": "ahu-1", "layer": "default", "power_kw": 10.0, "until": None, "epoch": 1}
     await stranger.publish("vpp/v1/sites/mall/command", orjson.dumps({"commands": [repeated]}), qos=1)
-    async with asyncio.timeout(_PATIENCE_WALL_S):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         message = await anext(aiter(stranger.messages))
     assert isinstance(message.payload, bytes)
     assert orjson.loads(message.payload)["outcomes"] == [{"id": 1, "device": "ahu-1", "status": "accepted"}]

@@ -15,6 +15,7 @@ from adapters.ocpp.central_system.server import OcppLink
 from adapters.ocpp.messages.ocpp_j import Version
 from tests.conformance.ocpp_bench import RawStation, central, fleet, resource, station
 from tests.fuzz.engine import Tally
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch
@@ -24,8 +25,6 @@ from vpp.fleet.index import FleetIndex
 HOSTILE = tuple(f"H{number}" for number in range(1, 13))
 """Ids of the stations that misbehave, at the rows from ``FIRST_ROW`` on."""
 FIRST_ROW = 3
-PATIENCE_WALL_S = 60.0
-"""Far beyond what anything here takes, also on a machine that does something else."""
 CRASHED = "crash"
 """What the poller counts an exception as that nobody expected."""
 _KEY = b"dGhlIHNhbXBsZSBub25jZQ=="

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
+from tests.story.fast_time import FastTime
 from tests.story.processes import last_words, wait_until
 from vpp.bootstrap.store import Store
 from vpp.dispatch.commands.journal_codec import SENT, sent_from
@@ -20,16 +21,12 @@ from vpp.lab.compose.fleet import commands_file, judge_truth
 from vpp.lab.compose.nats_server import NatsServer
 from vpp.lab.compose.subprocesses import free_block
 from vpp.record.entry import JournalEntry
-from vpp.runtime.clock import ScaledClock
 
 START_AT = datetime(2026, 7, 15, 12, 10, tzinfo=ZoneInfo("Asia/Shanghai"))
 LEAD = timedelta(minutes=18)
 """Intraday requests need a quarter of an hour of notice, and the wall takes its time to ask twice."""
 
 _LIMITED = "vpp_limits_not_restored"
-
-READY_WALL_S = 180.0
-"""Programs start and compile their kernels, on a machine that may have other work."""
 
 
 class Dispatcher:
@@ -101,7 +98,7 @@ class Dispatcher:
                 counts[card["gateway"]] = counts.get(card["gateway"], 0) + 1
         return counts
 
-    def order(self, clock: ScaledClock) -> Any:  # noqa: ANN401 - JSON
+    def order(self, clock: FastTime) -> Any:  # noqa: ANN401 - JSON
         """Ask for a share of what can be had, and accept the quote.
 
         What is asked first is left: where no kernel is in the cache yet, it is answered once they are compiled.
@@ -112,7 +109,7 @@ class Dispatcher:
         asked = self.post("/requests", draft | {"target_kw": round(self._share * most_kw)})
         return self.post(f"/requests/{asked['id']}/accept", {})
 
-    def into_the_hold(self, clock: ScaledClock, *, after_s: float, log: Path) -> Any:  # noqa: ANN401 - JSON
+    def into_the_hold(self, clock: FastTime, *, after_s: float, log: Path) -> Any:  # noqa: ANN401 - JSON
         """Return a request of ours ``after_s`` seconds after its start, which is in its hold."""
         request = self.order(clock)
         start_s = datetime.fromisoformat(request["start_at"]).timestamp()
@@ -120,7 +117,7 @@ class Dispatcher:
         assert self.get(f"/requests/{request['id']}")["state"] == RequestState.HOLDING, last_words(log)
         return request
 
-    def _draft(self, clock: ScaledClock) -> dict[str, Any]:
+    def _draft(self, clock: FastTime) -> dict[str, Any]:
         """Return a request for more than there is, as soon as may be."""
         earliest_s = (clock.now() + LEAD).timestamp()
         start_at = datetime.fromtimestamp(-(-earliest_s // 900.0) * 900.0, START_AT.tzinfo)
@@ -134,7 +131,7 @@ class Dispatcher:
             "notice_class": "intraday",
         }
 
-    def settled(self, request_id: str, *, within_s: float, log: Path) -> list[str]:
+    def settled(self, request_id: str, *, log: Path) -> list[str]:
         """Return the states a request goes through until it is settled and the service reports every limit restored.
 
         Fails if it ends otherwise.
@@ -147,10 +144,10 @@ class Dispatcher:
                 states.append(state)
             return state in {RequestState.SETTLED, RequestState.FAILED, RequestState.ABORTED}
 
-        wait_until(self.sees(over), within_s=within_s)
+        wait_until(self.sees(over))
         assert states[-1] == RequestState.SETTLED, last_words(log)
         # A device that refused or was away at the release keeps its limit until its lease ends, settled or not.
-        wait_until(self.sees(lambda: self.metric(_LIMITED) == 0.0), within_s=within_s)
+        wait_until(self.sees(lambda: self.metric(_LIMITED) == 0.0))
         return states
 
 
@@ -198,17 +195,13 @@ def journal_in(folder: Path) -> list[JournalEntry]:
     return journal
 
 
-def hurried(clock: ScaledClock) -> dict[str, object]:
-    """Return settings of programs that share a fast clock, and whose request is soon over after its hold."""
-    return {
-        "CLOCK_SPEED": clock.speed,
-        "CLOCK_ANCHOR_S": clock.anchor_s,
-        "CLOCK_ANCHOR_WALL_S": clock.anchor_wall_s,
-        "SAMPLE_S": 30,
-        "CALL_TIMEOUT_S": 120,
-        "RELEASE_MINUTES": 5,
-        "REBOUND_WATCH_MINUTES": 5,
-    }
+SOON_OVER: Mapping[str, object] = {
+    "SAMPLE_S": 30,
+    "CALL_TIMEOUT_S": 120,
+    "RELEASE_MINUTES": 5,
+    "REBOUND_WATCH_MINUTES": 5,
+}
+"""Settings of programs whose request is soon over after its hold."""
 
 
 def fleet_flags(fleet: Mapping[str, int], truth: Path) -> list[object]:

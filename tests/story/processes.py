@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.lab.compose.subprocesses import free_ports
 
-SOON_WALL_S = 60.0
-"""For what takes a second or two on a quiet machine."""
 _POLL_WALL_S = 0.1
 
 
@@ -49,10 +48,10 @@ def environment(directory: Path, **settings: object) -> dict[str, str]:
     return inherited | {f"VPP_{name}": str(value) for name, value in own.items()}
 
 
-def vpp(*arguments: object, env: Mapping[str, str], patience_s: float = SOON_WALL_S) -> Ended:
+def vpp(*arguments: object, env: Mapping[str, str]) -> Ended:
     """Run one command to its end."""
     done = subprocess.run(  # noqa: S603 - our own program
-        _command(*arguments), env=dict(env), capture_output=True, text=True, timeout=patience_s, check=False
+        _command(*arguments), env=dict(env), capture_output=True, text=True, timeout=PATIENCE_WALL_S, check=False
     )
     return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
 
@@ -77,15 +76,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(SOON_WALL_S)
+            process.wait(PATIENCE_WALL_S)
         except subprocess.TimeoutExpired:
             process.kill()
 
 
-def stop(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGINT, *, within_s: float) -> int:
+def stop(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGINT) -> int:
     """Send a signal and return the exit code; fails if the process does not end in time."""
     process.send_signal(number)
-    return process.wait(within_s)
+    return process.wait(PATIENCE_WALL_S)
 
 
 def last_words(log: Path) -> str:
@@ -98,11 +97,11 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
 
 
-def wait_until(true: Callable[[], bool], *, within_s: float = SOON_WALL_S) -> None:
+def wait_until(true: Callable[[], bool]) -> None:
     """Return once a condition on another process holds; fails if it does not in time."""
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + PATIENCE_WALL_S
     while not true():
-        assert time.monotonic() < deadline, f"not within {within_s} s"
+        assert time.monotonic() < deadline, f"not within {PATIENCE_WALL_S} s"
         time.sleep(_POLL_WALL_S)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.patience import PATIENCE_WALL_S
 from tests.story.city import FAR_TOO_MUCH_KW, VirtualCity, WatchedLink
-from tests.story.processes import SOON_WALL_S
 from tests.story.town import BEGIN_S, resting
 from vpp.bootstrap.grid_links import http_application, report_of
 from vpp.bootstrap.service import Service
@@ -237,7 +237,7 @@ class Declarations:
 
     async def reach(self, count: int) -> None:
         """Wait until that many were shown."""
-        async with asyncio.timeout(SOON_WALL_S):
+        async with asyncio.timeout(PATIENCE_WALL_S):
             while self.count < count:
                 self._shown.clear()
                 await self._shown.wait()

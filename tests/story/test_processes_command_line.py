@@ -9,12 +9,11 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from tests.story.dispatcher import READY_WALL_S
-from tests.story.processes import SOON_WALL_S, environment, running, stop, vpp, wait_until
+from tests.patience import PATIENCE_WALL_S
+from tests.story.processes import environment, running, stop, vpp, wait_until
 from vpp.bootstrap.store import Store
 from vpp.lab.compose.subprocesses import free_block
 
-CLEAN_END_WALL_S = 5.0
 COMMANDS = ("serve", "fleet", "demo", "replay", "audit", "audit verify", "check-config", "openapi")
 SMALL_FLEET = (*("--stations", 3, "--inverters", 2, "--batteries", 1, "--v2g", 1, "--sites", 0), "--history-days", 1)
 
@@ -127,9 +126,9 @@ def test_service_and_fleet_end_cleanly(number: signal.Signals, tmp_path: Path) -
         running("serve", env=env, log=logs[0]) as service,
         running("fleet", *SMALL_FLEET, "--modbus-port", port, "--truth", truth, env=env, log=logs[1]) as fleet,
     ):
-        wait_until(lambda: _connected(env["VPP_HTTP"]) >= 4, within_s=READY_WALL_S)
-        assert stop(fleet, number, within_s=CLEAN_END_WALL_S) == 0
-        assert stop(service, number, within_s=CLEAN_END_WALL_S) == 0
+        wait_until(lambda: _connected(env["VPP_HTTP"]) >= 4)
+        assert stop(fleet, number) == 0
+        assert stop(service, number) == 0
     for log in logs:
         assert "Traceback" not in log.read_text()
         assert "rror" not in log.read_text().replace("uvicorn.error", "")
@@ -141,9 +140,9 @@ def test_a_fleet_without_a_service_waits_and_ends_cleanly(tmp_path: Path) -> Non
     env, log = environment(tmp_path), tmp_path / "fleet.log"
     host, port = env["VPP_HTTP"].split(":")
     with socket.create_server((host, int(port))) as mute, running("fleet", *SMALL_FLEET, env=env, log=log) as fleet:
-        mute.settimeout(SOON_WALL_S)
+        mute.settimeout(PATIENCE_WALL_S)
         mute.accept()[0].close()
-        assert stop(fleet, within_s=CLEAN_END_WALL_S) == 0
+        assert stop(fleet) == 0
     assert "Traceback" not in log.read_text()
 
 

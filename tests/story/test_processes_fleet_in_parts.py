@@ -7,12 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.story.dispatcher import READY_WALL_S
+from tests.patience import PATIENCE_WALL_S
 from tests.story.processes import children_of, environment, running, stop, vpp, wait_until
 
 STATIONS, BATTERIES = 60, 2
 FLEET = ("--stations", STATIONS, "--inverters", 0, "--batteries", BATTERIES, "--v2g", 0, "--sites", 0)
-CLEAN_END_WALL_S = 10.0
 
 
 def _seen(address: str) -> dict[str, int]:
@@ -31,14 +30,14 @@ def test_all_parts_connect_as_one_fleet_and_end_cleanly(number: signal.Signals, 
         running("serve", env=env, log=tmp_path / "serve.log") as service,
         running("fleet", *FLEET, "--history-days", 1, "--processes", 3, env=env, log=log) as fleet,
     ):
-        wait_until(lambda: _seen(env["VPP_HTTP"]).get("ocpp", 0) >= STATIONS - 2, within_s=READY_WALL_S)
+        wait_until(lambda: _seen(env["VPP_HTTP"]).get("ocpp", 0) >= STATIONS - 2)
         assert _seen(env["VPP_HTTP"])["resources"] == STATIONS + BATTERIES
-        wait_until(lambda: _seen(env["VPP_HTTP"])["modbus"] == BATTERIES, within_s=READY_WALL_S)
+        wait_until(lambda: _seen(env["VPP_HTTP"])["modbus"] == BATTERIES)
         parts = children_of(fleet.pid)
         assert len(parts) == 3
-        assert stop(fleet, number, within_s=CLEAN_END_WALL_S) == 0
+        assert stop(fleet, number) == 0
         assert not any(Path(f"/proc/{part}").exists() for part in parts)
-        assert stop(service, number, within_s=CLEAN_END_WALL_S) == 0
+        assert stop(service, number) == 0
     assert "Traceback" not in log.read_text()
 
 
@@ -49,10 +48,10 @@ def test_a_part_that_dies_ends_the_fleet_and_is_named(tmp_path: Path) -> None:
         running("serve", env=env, log=tmp_path / "serve.log"),
         running("fleet", *FLEET, "--history-days", 0, "--processes", 2, env=env, log=log) as fleet,
     ):
-        wait_until(lambda: _seen(env["VPP_HTTP"]).get("ocpp", 0) >= STATIONS - 2, within_s=READY_WALL_S)
+        wait_until(lambda: _seen(env["VPP_HTTP"]).get("ocpp", 0) >= STATIONS - 2)
         parts = children_of(fleet.pid)
         os.kill(parts[1], signal.SIGKILL)
-        assert fleet.wait(CLEAN_END_WALL_S) == 2
+        assert fleet.wait(PATIENCE_WALL_S) == 2
         assert not any(Path(f"/proc/{part}").exists() for part in parts)
     assert log.read_text().splitlines()[-1] == "vpp: fleet part 2 of 2 ended with code -9"
 

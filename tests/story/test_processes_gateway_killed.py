@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 from tests.story.dispatcher import (
-    READY_WALL_S,
+    SOON_OVER,
     START_AT,
     Aftermath,
     Dispatcher,
     fleet_flags,
-    hurried,
     journal_in,
     nats,
     taken_by_devices,
     verdict_on,
 )
+from tests.story.fast_time import FastTime
 from tests.story.processes import environment, last_words, running, stop, wait_until
 from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, outcomes_from
 from vpp.domain.request import RequestState
@@ -30,13 +30,11 @@ from vpp.domain.setpoint import Layer, OutcomeStatus
 from vpp.domain.telemetry import IdArray
 from vpp.record.columns import column_of
 from vpp.record.entry import JournalEntry
-from vpp.runtime.clock import ScaledClock
 
 SPEED = 30.0
 FLEET = {"stations": 180, "inverters": 10, "batteries": 6, "v2g": 20, "sites": 0}
 HOLD = timedelta(minutes=15)
 SHARE = 0.7
-SETTLED_WALL_S = 180.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +53,11 @@ class Outlived(Aftermath):
 def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Outlived:
     """Play a request with two gateways and kill one of them with its stations connected."""
     directory = tmp_path_factory.mktemp("gateways")
-    clock = ScaledClock.starting(START_AT, SPEED)
-    with nats(directory / "nats") as server:
+    with FastTime.starting(START_AT, SPEED, directory) as clock, nats(directory / "nats") as server:
         env = environment(
             directory,
-            **hurried(clock),
+            **clock.settings,
+            **SOON_OVER,
             BUS_URL=server.url,
             RAMP_MINUTES=5,
             GATEWAY_LOST_WALL_S=2,
@@ -69,7 +67,7 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Outlived:
         return _play(directory, env, clock)
 
 
-def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock) -> Outlived:
+def _play(directory: Path, env: Mapping[str, str], clock: FastTime) -> Outlived:
     serve_log, fleet_log, truth = directory / "serve.log", directory / "fleet.log", directory / "truth.npz"
     dispatcher = Dispatcher(env["VPP_HTTP"], fleet=FLEET, hold=HOLD, share=SHARE)
     with ExitStack() as stack:
@@ -80,19 +78,19 @@ def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock) -> Outliv
             for name in ("g1", "g2")
         }
         fleet = stack.enter_context(running("fleet", *fleet_flags(FLEET, truth), env=env, log=fleet_log))
-        wait_until(dispatcher.sees(dispatcher.is_ready), within_s=READY_WALL_S)
+        wait_until(dispatcher.sees(dispatcher.is_ready))
         request = dispatcher.order(clock)
         path = f"/requests/{request['id']}"
-        wait_until(lambda: dispatcher.get(path)["state"] == RequestState.HOLDING, within_s=SETTLED_WALL_S)
+        wait_until(lambda: dispatcher.get(path)["state"] == RequestState.HOLDING)
         before = dispatcher.shares()
-        stop(gateways["g1"], signal.SIGKILL, within_s=5.0)
-        wait_until(lambda: set(dispatcher.shares()) == {"g2"} and dispatcher.all_there(), within_s=40.0)
+        stop(gateways["g1"], signal.SIGKILL)
+        wait_until(lambda: set(dispatcher.shares()) == {"g2"} and dispatcher.all_there())
         after = dispatcher.shares()
-        states = dispatcher.settled(request["id"], within_s=SETTLED_WALL_S, log=serve_log)
+        states = dispatcher.settled(request["id"], log=serve_log)
         ledger = dispatcher.get("/commands")
-        assert stop(fleet, signal.SIGTERM, within_s=20.0) == 0, last_words(fleet_log)
-        assert stop(gateways["g2"], signal.SIGINT, within_s=20.0) == 0, last_words(directory / "g2.log")
-        assert stop(serve, signal.SIGTERM, within_s=20.0) == 0, last_words(serve_log)
+        assert stop(fleet, signal.SIGTERM) == 0, last_words(fleet_log)
+        assert stop(gateways["g2"], signal.SIGINT) == 0, last_words(directory / "g2.log")
+        assert stop(serve, signal.SIGTERM) == 0, last_words(serve_log)
     return Outlived(
         states=states,
         shares=(before, after),

@@ -14,16 +14,16 @@ import pytest
 from adapters.kit.websocket.server import Listening
 from adapters.ocpp.central_system.server import OcppLink
 from tests.story.dispatcher import (
-    READY_WALL_S,
+    SOON_OVER,
     START_AT,
     Aftermath,
     Dispatcher,
     fleet_flags,
-    hurried,
     journal_in,
     taken_by_devices,
     verdict_on,
 )
+from tests.story.fast_time import FastTime
 from tests.story.processes import Ended, environment, last_words, running, stop, vpp, wait_until
 from vpp.bootstrap.parts.restoration import STARTED
 from vpp.bootstrap.service import Service
@@ -36,15 +36,14 @@ from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.fleet.index import FleetIndex
 from vpp.lab.compose.fleet import broker
 from vpp.lab.twin.population.presets import demo_fleet
-from vpp.runtime.clock import SYSTEM_CLOCK, ScaledClock
+from vpp.runtime.clock import SYSTEM_CLOCK
 
 SPEED = 100.0
 FLEET = {"stations": 60, "inverters": 10, "batteries": 6, "v2g": 6, "sites": 6}
-HOLD = timedelta(minutes=60)
-"""Of which the second service has half a minute of the wall to start, wait for the lease of the first, and lead."""
+HOLD = timedelta(minutes=15)
+"""In which the second service starts, waits for the lease of the first, and leads."""
 KILLED_AFTER_S = 300.0
 EPOCH = "vpp_leader_epoch"
-SETTLED_WALL_S = 150.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,30 +64,30 @@ class Outlived(Aftermath):
 def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Outlived:
     """Play a request whose service is killed in the hold, and gather what everybody says afterwards."""
     directory = tmp_path_factory.mktemp("killed")
-    clock = ScaledClock.starting(START_AT, SPEED)
-    with _broker(directory / "broker") as mqtt_url:
-        env = environment(directory, MQTT_URL=mqtt_url, **hurried(clock))
+    with FastTime.starting(START_AT, SPEED, directory) as clock, _broker(directory / "broker") as mqtt_url:
+        env = environment(directory, MQTT_URL=mqtt_url, **clock.settings, **SOON_OVER)
         return _play(directory, env, clock)
 
 
-def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock) -> Outlived:
+def _play(directory: Path, env: Mapping[str, str], clock: FastTime) -> Outlived:
     serve_log, fleet_log, truth = directory / "serve.log", directory / "fleet.log", directory / "truth.npz"
     dispatcher = Dispatcher(env["VPP_HTTP"], fleet=FLEET, hold=HOLD, share=0.8)
     with ExitStack() as stack:
         stack.callback(dispatcher.client.close)
         first = stack.enter_context(running("serve", env=env, log=serve_log))
         fleet = stack.enter_context(running("fleet", *fleet_flags(FLEET, truth), env=env, log=fleet_log))
-        wait_until(dispatcher.sees(dispatcher.is_ready), within_s=READY_WALL_S)
+        wait_until(dispatcher.sees(dispatcher.is_ready))
         request = dispatcher.into_the_hold(clock, after_s=KILLED_AFTER_S, log=serve_log)
         before = dispatcher.metric(EPOCH)
-        stop(first, signal.SIGKILL, within_s=5.0)
+        stop(first, signal.SIGKILL)
 
-        second = stack.enter_context(running("serve", env=env, log=serve_log))
-        wait_until(dispatcher.sees(dispatcher.leads))
-        states = dispatcher.settled(request["id"], within_s=SETTLED_WALL_S, log=serve_log)
+        with clock.slowly():
+            second = stack.enter_context(running("serve", env=env, log=serve_log))
+            wait_until(dispatcher.sees(dispatcher.leads))
+        states = dispatcher.settled(request["id"], log=serve_log)
         epochs, ledger = (before, dispatcher.metric(EPOCH)), dispatcher.get("/commands")
-        assert stop(fleet, signal.SIGTERM, within_s=20.0) == 0, last_words(fleet_log)
-        assert stop(second, signal.SIGTERM, within_s=20.0) == 0, last_words(serve_log)
+        assert stop(fleet, signal.SIGTERM) == 0, last_words(fleet_log)
+        assert stop(second, signal.SIGTERM) == 0, last_words(serve_log)
     return Outlived(
         states=states,
         epochs=epochs,

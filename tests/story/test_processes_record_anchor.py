@@ -13,7 +13,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.story.processes import SOON_WALL_S, environment, last_words, running, stop, vpp, wait_until
+from tests.story.processes import environment, last_words, running, stop, vpp, wait_until
 from vpp.record.chain import GENESIS, link
 from vpp.record.decisions import RESTORED
 from vpp.runtime.clock import SYSTEM_CLOCK
@@ -23,8 +23,6 @@ from vpp.storage.journal import SqlJournal
 from vpp.storage.sql import open_database
 
 ENTRIES = 200
-STARTED_WALL_S = 240.0
-"""For a machine that does many other things."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +70,9 @@ class Plant:
         """Run the service until it has been asked to stop, which it does cleanly; yield its log."""
         log = self.folder / "serve.log"
         with running("serve", env=self.env, log=log) as process:
-            wait_until(lambda: self.readiness() is not None, within_s=STARTED_WALL_S)
+            wait_until(lambda: self.readiness() is not None)
             yield log
-            assert stop(process, signal.SIGTERM, within_s=SOON_WALL_S) == 0, last_words(log)
+            assert stop(process, signal.SIGTERM) == 0, last_words(log)
 
 
 @pytest.fixture(scope="module")

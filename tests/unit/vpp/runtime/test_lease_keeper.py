@@ -6,14 +6,13 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.errors import StorageError
 from vpp.runtime.clock import MachineTime
 from vpp.runtime.lease_keeper import LeaseKeeper
 from vpp.runtime.lease_rules import Tenure
 from vpp.storage.leadership import SqlLeaseTable
 from vpp.storage.sql import open_database
-
-PATIENCE_WALL_S = 60.0
 
 
 class Watched(SqlLeaseTable):

@@ -1,7 +1,7 @@
 """Plans on a fleet of six, one of each class, with the ladder of rungs."""
 
+import asyncio
 import sys
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from tests.patience import PATIENCE_WALL_S
 from tests.unit.vpp.planning.parts import EV, NOW, NOW_S, STORAGE, V2G, forecast, index, state
 from vpp.domain.request import Direction
 from vpp.domain.schedule import Rung, Schedule
@@ -87,15 +88,14 @@ async def test_a_promised_schedule_is_kept_until_its_request_is_over(solver: Sol
 async def test_a_late_solver_is_killed_and_the_safe_default_stands_in() -> None:
     silent = SolverProcess(command=(sys.executable, "-c", "import sys; sys.stdin.read()"), grace_s=0.0)
     made = Planner(deadline_s=0.2, solver=silent)
-    began = time.perf_counter()
-    plan = await made.plan(state(), forecast=forecast(state()))
-    await made.close()
+    async with asyncio.timeout(PATIENCE_WALL_S):
+        plan = await made.plan(state(), forecast=forecast(state()))
+        await made.close()
     assert plan.rung is Rung.SAFE_DEFAULT
     assert "late" in plan.reason
     assert np.isnan(plan.objective_cny)
     np.testing.assert_allclose(plan.power_kw[STORAGE], 0.0)
     assert np.isfinite(plan.power_kw).all()
-    assert time.perf_counter() - began < 5.0
 
 
 @pytest.mark.asyncio(loop_scope="module")

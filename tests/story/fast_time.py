@@ -1,0 +1,51 @@
+"""Fast time that the processes of a story share: it waits for the slowest, so no verdict depends on the machine."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from vpp.runtime.pace import PacedClock, PaceFile, Pacer
+
+_STARTING_RATIO = 0.1
+"""Share of full speed while a program starts in a hold: before it runs, time cannot wait for it."""
+
+
+class FastTime:
+    """The common time of several processes."""
+
+    def __init__(self, page: PaceFile, pacer: Pacer) -> None:
+        self._clock = PacedClock(page)
+        self._page, self._pacer = page, pacer
+
+    @classmethod
+    @contextmanager
+    def starting(cls, start_at: datetime, speed: float, folder: Path) -> Iterator[Self]:
+        """Yield a time that begins at ``start_at`` and passes at up to ``speed`` times that of the wall."""
+        page = PaceFile.create(folder / "pace", start_s=start_at.timestamp(), speed=speed)
+        try:
+            with Pacer(page) as pacer:
+                yield cls(page, pacer)
+        finally:
+            page.close()
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Settings of a program that shares it."""
+        return {"CLOCK_PACE": self._page.path}
+
+    def now(self) -> datetime:
+        """Return the aware UTC instant."""
+        return self._clock.now()
+
+    def now_s(self) -> float:
+        """Return UTC epoch seconds."""
+        return self._clock.now_s()
+
+    @contextmanager
+    def slowly(self) -> Iterator[None]:
+        """Pass slowly inside, while a program starts."""
+        self._pacer.slow_down(_STARTING_RATIO)
+        yield
+        self._pacer.slow_down(1.0)
