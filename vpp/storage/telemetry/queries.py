@@ -7,7 +7,6 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from vpp.domain.telemetry import FloatArray, Quantity, RowArray, TelemetryBatch
 from vpp.storage.telemetry.compaction import HOT, HOUR_S, WHOLE_DAY
@@ -134,6 +133,8 @@ class TelemetryQueries:
         if table.is_local:
             quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
             return f"read_parquet([{quoted}], hive_partitioning = false)"
+        import pyarrow.dataset as ds  # noqa: PLC0415 - loads pandas, a quarter of a start, which only this needs
+
         cursor.register(name, ds.dataset(paths, filesystem=table.filesystem, format="parquet", partitioning=None))
         return name
 
