@@ -11,7 +11,9 @@ import threading
 import time
 from pathlib import Path
 
-PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off")
+PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--no-compile")
+COMPILE = ("-m", "compileall", "-q", "-j", "0")
+"""Byte code of all packages, on all cores; pip would do it on one."""
 PLAIN_EVERY_S = 15.0
 WIDTH = 30
 
@@ -67,6 +69,11 @@ def main(python: str, lock: Path) -> int:
                 bar.show(fetched, line.split()[1].partition("==")[0])
             elif line.startswith("Installing collected packages"):
                 bar.show(total, "unpacking, the longest step")
+    if not pip.returncode:
+        bar.show(total, "compiling")
+        packages = Path(python).parent.with_name("lib")
+        # Some packages ship templates that are no Python: what does not compile is left.
+        subprocess.run([python, *COMPILE, str(packages)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603, PLW1510
     bar.end()
     if pip.returncode:
         sys.stderr.write("".join(said[-20:]))
