@@ -21,8 +21,9 @@ $(READY): requirements.lock pyproject.toml
 run: $(READY)
 	$(BIN)/vpp demo
 
-# A file's tests run in one process, files side by side; the twenty slowest are named at the end.
-WORKERS ?= 2
+# The tests of a file run in one process, files side by side: one more than two cores have room for, since tests of
+# processes wait. The twenty slowest are named at the end.
+WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=20
 test: $(READY)
 	$(PYTEST)
