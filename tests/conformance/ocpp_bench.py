@@ -324,7 +324,7 @@ class CentralOfOneLine:
         return answer[2]["status"]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(PATIENCE_WALL_S):
             while not condition():
                 self._news.clear()
                 await self._news.wait()

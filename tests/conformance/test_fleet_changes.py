@@ -11,6 +11,7 @@ from adapters.modbus.memory import VolatileMemory
 from adapters.ocpp.profiles.nameplates import check_places
 from tests.conformance.bus_parts import LOST_WALL_S, Devices, Ears, city, serving, until
 from tests.conformance.ocpp_bench import Sink, central, fleet, resource, station
+from tests.patience import PATIENCE_WALL_S
 from vpp.bus.leader.leader_endpoint import LeaderEndpoint
 from vpp.bus.transport.inprocess import InProcessBus
 from vpp.domain.errors import InputError
@@ -32,7 +33,7 @@ async def test_a_retired_station_is_let_go_and_refused_with_the_reason() -> None
     async with central(sink, index) as link, station(link, "CP1") as raw, station(link, "CP2"):
         await sink.until(lambda: sink.values.get((1, Quantity.CONNECTED)) == 1.0)
         link.assign(changed(index, 0, valid_to_s=1.0))
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(PATIENCE_WALL_S):
             await raw.socket.wait_closed()
         with pytest.raises(InvalidStatus) as refused:
             async with station(link, "CP1"):

@@ -17,6 +17,7 @@ from adapters.ocpp.central_system.security import KeyTable
 from adapters.ocpp.messages.ocpp_j import Version
 from tests.conformance.ocpp_bench import Sink, central, station
 from tests.fuzz.ocpp_ground import Line, dialled
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.errors import ConfigurationError
 
 MASK = b"\x11\x22\x33\x44"
@@ -182,7 +183,7 @@ async def status(
     head = "\r\n".join((line, *(f"{name}: {value}" for name, value in fields.items()), *lines, "", ""))
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(head.encode("latin-1"))
-    async with asyncio.timeout(8.0):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     writer.close()
     first, *others = answer.split("\r\n")
@@ -270,7 +271,7 @@ BAD_CREDENTIALS = (
 async def test_with_keys_a_known_id_and_an_unknown_one_are_refused_alike(credentials: str) -> None:
     sink = Sink()
     async with central(sink, authenticate=KeyTable.of([("CP1", "right")], b"secret")) as link:
-        async with asyncio.timeout(30.0):
+        async with asyncio.timeout(PATIENCE_WALL_S):
             said = [
                 await status(link.port, f"Authorization: {credentials}", line=f"GET /ocpp/{name} HTTP/1.1")
                 for name in ("CP1", "NOBODY", "CP2")

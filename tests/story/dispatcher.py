@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
+from tests.patience import PATIENCE_WALL_S
 from tests.story.fast_time import FastTime
 from tests.story.processes import last_words, wait_until
 from vpp.bootstrap.store import Store
@@ -40,7 +41,7 @@ class Dispatcher:
     """
 
     def __init__(self, address: str, *, fleet: Mapping[str, int], hold: timedelta, share: float) -> None:
-        self.client = httpx.Client(base_url=f"http://{address}", timeout=30.0, trust_env=False)
+        self.client = httpx.Client(base_url=f"http://{address}", timeout=PATIENCE_WALL_S, trust_env=False)
         self._devices = sum(fleet.values())
         self._hold = hold
         self._share = share

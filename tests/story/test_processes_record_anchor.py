@@ -13,6 +13,7 @@ import httpx
 import orjson
 import pytest
 
+from tests.patience import PATIENCE_WALL_S
 from tests.story.processes import environment, last_words, running, stop, vpp, wait_until
 from vpp.record.chain import GENESIS, link
 from vpp.record.decisions import RESTORED
@@ -59,7 +60,7 @@ class Plant:
     def readiness(self) -> bool | None:
         """Return whether the running service says that it trusts the record, ``None`` while it says nothing."""
         try:
-            answer = httpx.get(f"http://{self.env['VPP_HTTP']}/readyz", timeout=5.0).json()
+            answer = httpx.get(f"http://{self.env['VPP_HTTP']}/readyz", timeout=PATIENCE_WALL_S).json()
         except (httpx.HTTPError, ValueError):
             return None
         trusted: bool | None = answer["checks"].get("record")  # a process that stands by says nothing of it
@@ -157,7 +158,9 @@ def test_tampering_is_found_by_the_audit_and_by_the_next_start(
     with plant.service() as log:
         wait_until(lambda: "record does not verify" in log.read_text())
         assert plant.readiness() is False
-        assert httpx.get(f"http://{plant.env['VPP_HTTP']}/metrics", timeout=5.0).text.count("vpp_record_trusted 0.0")
+        assert httpx.get(f"http://{plant.env['VPP_HTTP']}/metrics", timeout=PATIENCE_WALL_S).text.count(
+            "vpp_record_trusted 0.0"
+        )
     code, after = plant.audit()
     assert code == 1
     for found in (before, after):

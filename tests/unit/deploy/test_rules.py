@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # the package ships no types
 
+from tests.patience import PATIENCE_WALL_S
 from tests.places import ROOT
 from vpp.domain.trouble import Trouble
 
@@ -161,7 +162,12 @@ def test_promtool_agrees(command: tuple[str, ...]) -> None:
     if promtool is None:
         pytest.skip("promtool (package prometheus) is not on the path")
     checked = subprocess.run(  # noqa: S603 - a fixed command on our own file
-        [promtool, *command], cwd=_DEPLOY / "prometheus", capture_output=True, text=True, check=False, timeout=30
+        [promtool, *command],
+        cwd=_DEPLOY / "prometheus",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_WALL_S,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

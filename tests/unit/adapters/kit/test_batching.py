@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from adapters.kit.batching import Batcher
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.session import SessionEnded, SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason
@@ -121,7 +122,7 @@ def test_a_batch_is_delivered_in_time_though_nobody_asks() -> None:
         for row in range(500):
             batcher.sample(row, Quantity.POWER_KW, float(row), 1.0)
         assert not journal.calls
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(PATIENCE_WALL_S):
             await journal.called.wait()
         ((_, samples),) = journal.calls
         assert np.array_equal([row for row, *_ in samples], range(500))

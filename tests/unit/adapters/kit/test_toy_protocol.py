@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from adapters.kit.websocket.acceptor import EntryRules
 from adapters.kit.websocket.server import Listening
 from tests.conformance.ocpp_bench import ACCEPTED, Sink, clock, fleet, resource, setpoints
+from tests.patience import PATIENCE_WALL_S
 from tests.unit.adapters.kit import toy_protocol
 from tests.unit.adapters.kit.toy_protocol import NAME, Meter, ToyLink
 from vpp.domain.errors import InputError
@@ -185,6 +186,6 @@ async def test_a_closed_link_leaves_no_connection_behind() -> None:
         meter = await dialled(link, "m1")
         await sink.value(M1, Quantity.CONNECTED)
         link.send(setpoints((1, M1, Layer.DISPATCH, 3.0, 2e9)))
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         await meter.wait_closed()
     assert sink.ended[1] == (UNREACHABLE, Reason.NOT_CONNECTED)

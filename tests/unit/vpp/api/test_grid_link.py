@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.api.grid_link import HttpGridLink
 
 
@@ -33,7 +34,7 @@ async def test_it_answers_over_its_sink_from_start_to_close() -> None:
             assert (await client.get(f"http://127.0.0.1:{port}/")).text == "the sink"
         assert not ended.done()
         await link.close()
-        await asyncio.wait_for(ended, timeout=5.0)
+        await asyncio.wait_for(ended, timeout=PATIENCE_WALL_S)
 
 
 async def test_it_can_be_closed_before_it_was_started() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_WALL_S
 from tests.story.town import BEGIN_S, INDEX, resting
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
@@ -127,7 +128,7 @@ async def serving(service: Service, *links: GridLink) -> AsyncIterator[asyncio.T
 
 
 async def two_lines(reader: asyncio.StreamReader) -> set[str]:
-    return {(await asyncio.wait_for(reader.readline(), timeout=60.0)).decode().strip() for _ in range(2)}
+    return {(await asyncio.wait_for(reader.readline(), timeout=PATIENCE_WALL_S)).decode().strip() for _ in range(2)}
 
 
 async def test_a_dispatcher_of_another_protocol_submits_accepts_and_hears_events(service: Service) -> None:
@@ -152,7 +153,7 @@ async def test_a_link_that_fails_ends_the_service_and_the_other_links(service: S
         failing.fault = OSError("the line is cut")
         failing.finished.set()
         with pytest.raises(OSError, match="the line is cut"):
-            await asyncio.wait_for(running, timeout=5.0)
+            await asyncio.wait_for(running, timeout=PATIENCE_WALL_S)
     assert sound.finished.is_set()
 
 
@@ -170,7 +171,7 @@ async def test_a_link_that_cannot_start_ends_the_service_though_another_link_ser
 
     taken = Taken()
     with pytest.raises(OSError, match="the address is taken"):
-        await asyncio.wait_for(service.run((sound, taken)), timeout=5.0)
+        await asyncio.wait_for(service.run((sound, taken)), timeout=PATIENCE_WALL_S)
     reader, writer = taken.caller
     assert await reader.read() == b"", "the reader's connection is ended"
     writer.close()

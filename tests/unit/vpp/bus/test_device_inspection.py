@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conformance.bus_parts import until
+from tests.patience import PATIENCE_WALL_S
 from vpp.bus.device_inspection import MOST_QUESTIONS, GatewayInspection, Status, ask_gateway
 from vpp.bus.messages.codec import Kind, decode, encode
 from vpp.bus.transport.inprocess import InProcessBus
@@ -86,7 +87,7 @@ async def test_a_device_that_never_answers_is_given_up_in_time() -> None:
 
 async def test_a_gateway_of_an_earlier_version_is_not_waited_for() -> None:
     bus = InProcessBus()
-    async with asyncio.timeout(3.0):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         with pytest.raises(DeviceUnreachableError, match="does not answer such questions"):
             await ask_gateway(bus, SUBJECT, number=1, row=3, duration_s=600, answer_wall_s=60.0)
 

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.bus.event_stream import EventStream
 from vpp.domain.event import StreamEvent
 
 
 async def read(subscription: AsyncIterator[StreamEvent], count: int) -> list[tuple[int, str]]:
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         events = [await anext(subscription) for _ in range(count)]
     return [(event.number, event.kind) for event in events]
 
@@ -89,7 +90,7 @@ async def test_closing_ends_subscriptions_after_what_is_kept() -> None:
     await asyncio.sleep(0)
     stream.publish("last", 0.0, {})
     stream.close()
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         assert await waiting == [1]
         assert await _all(stream.subscribe(0)) == [1]
         assert await _all(stream.subscribe()) == []

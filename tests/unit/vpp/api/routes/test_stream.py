@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.api.routes.stream import server_sent
 from vpp.bus.event_stream import EventStream
 from vpp.domain.event import StreamEvent
@@ -41,7 +42,7 @@ async def test_a_quiet_stream_beats_and_still_delivers() -> None:
 
     assert [await anext(wire) for _ in range(3)] == [b": connected\n\n", b": heartbeat\n\n", b": heartbeat\n\n"]
     events.publish("alarm", 0.0, {})
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         while (chunk := await anext(wire)) == b": heartbeat\n\n":
             pass
     assert chunk.startswith(b"id: 1\nevent: alarm\n")
@@ -62,5 +63,5 @@ async def test_a_client_that_leaves_ends_its_subscription() -> None:
     await anext(wire)
     await anext(wire)
     await wire.aclose()
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(PATIENCE_WALL_S):
         await left.wait()

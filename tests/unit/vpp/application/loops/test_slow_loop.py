@@ -7,6 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
+from tests.patience import PATIENCE_WALL_S
 from tests.unit.vpp.planning.parts import NOW, NOW_S, state
 from vpp.application.cycle_record import schedule_of
 from vpp.application.loops.forecaster import Forecaster
@@ -110,7 +111,7 @@ def _loop(state: FleetState) -> tuple[SlowLoop, PlansInForce, _Entries]:
 async def test_a_service_that_knows_its_devices_plans_without_waiting_for_the_quarter_hour() -> None:
     slow, plans, entries = _loop(state())
     running = asyncio.create_task(slow.run())
-    await asyncio.wait_for(entries.planned.wait(), timeout=60.0)
+    await asyncio.wait_for(entries.planned.wait(), timeout=PATIENCE_WALL_S)
     running.cancel()
     assert plans.schedule is not None
     assert plans.schedule.rung is Rung.SAFE_DEFAULT

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.bootstrap.leadership.http_address import HttpAddress
 from vpp.domain.errors import ConfigurationError
 
@@ -14,8 +15,8 @@ def test_callers_wait_between_two_servers() -> None:
         first = address.shared()
         name = first.getsockname()
         first.close()
-        with socket.create_connection(name, timeout=60.0), address.shared() as second:
-            second.settimeout(60.0)
+        with socket.create_connection(name, timeout=PATIENCE_WALL_S), address.shared() as second:
+            second.settimeout(PATIENCE_WALL_S)
             second.accept()[0].close()
 
 

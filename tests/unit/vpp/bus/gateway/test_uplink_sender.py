@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.bus.device_sessions import HeldSessions
 from vpp.bus.gateway.uplink import Uplink
 from vpp.bus.gateway.uplink_sender import UplinkSender
@@ -45,7 +46,7 @@ async def test_a_message_is_repeated_under_its_number_until_it_is_received(monke
     await bus.subscribe(to.uplink(7), leader.take)
     for value in (1.0, 2.0):
         uplink.telemetry(TelemetryBatch.of([(0, Quantity.POWER_KW, value, 0.0)]))
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(PATIENCE_WALL_S):
             await sender.send_waiting()
     assert leader.numbers == [1, 1, 2, 2]
     assert leader.values == [1.0, 2.0]

@@ -4,6 +4,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.bus.leader.background import BackgroundTasks, publish_once
 from vpp.bus.transport.inprocess import InProcessBus
 
@@ -21,7 +22,7 @@ async def test_a_fault_is_logged_and_ends_that_task_alone() -> None:
     with capture_logs() as logs:
         tasks.start(fail())
         tasks.start(go_on())
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(PATIENCE_WALL_S):
             await done.wait()
     assert [(entry["log_level"], str(entry["exc_info"])) for entry in logs] == [("error", "broken")]
     await tasks.close()

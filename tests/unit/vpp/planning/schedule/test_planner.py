@@ -29,7 +29,7 @@ DEAD = (sys.executable, "-c", "raise SystemExit(1)")
 async def solver() -> AsyncIterator[SolverProcess]:
     """One solver for all plans of this module: its imports are the slow part."""
     made = SolverProcess()
-    assert await made.ready(patience_s=300.0)
+    assert await made.ready(patience_s=PATIENCE_WALL_S)
     yield made
     await made.close()
 
