@@ -19,6 +19,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+from numerics.one_compiler import compile_once
+
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
 _IMPORTED = re.compile(rb"^from ([\w.]+) import ", re.MULTILINE)
@@ -40,11 +42,14 @@ def njit(
         compiler = numba.njit(cache=cache, nogil=nogil, fastmath=fastmath, inline="always" if inline else "never")
         settings: Any = numba.config
         before = settings.CACHE_DIR
-        settings.CACHE_DIR = before or _cache_folder(Path(kernel.__code__.co_filename).parent)
+        settings.CACHE_DIR = folder = before or _cache_folder(Path(kernel.__code__.co_filename).parent)
         try:
-            return cast("Kernel", compiler(kernel))
+            dispatcher = compiler(kernel)
         finally:
             settings.CACHE_DIR = before
+        if cache and folder:
+            compile_once(dispatcher, Path(folder) / f"{kernel.__module__}.{kernel.__qualname__}.lock")
+        return cast("Kernel", dispatcher)
 
     return compiled
 
