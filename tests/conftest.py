@@ -1,6 +1,7 @@
 """Settings of all tests: the tier of each, and in continuous integration the same examples every time; log lines."""
 
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,12 +18,30 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "person")
 
 
+USUAL_ADDITIONS_S = 0.07
+"""CPU time of a million additions in a loop, on a core of a data centre in 2024."""
+SLOW_RATIO = 3.0
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that bears no tier of its own with that of its place."""
+    """Mark every test that bears no tier of its own with that of its place; leave variants out on slow cores."""
+    slowness = _slowness()
     for item in items:
+        if slowness > SLOW_RATIO and item.get_closest_marker("variant"):
+            item.add_marker(
+                pytest.mark.skip(reason=f"a variant, left out on cores {slowness:.0f} times slower than usual")
+            )
         tier = tier_of(item.path)
         if tier is not None and not NAMES & {mark.name for mark in item.iter_markers()}:
             item.add_marker(tier)
+
+
+def _slowness() -> float:
+    """Return how many times slower this machine's cores are than usual; other work on them hardly counts."""
+    began_s, total = time.process_time(), 0
+    for number in range(1_000_000):
+        total += number
+    return (time.process_time() - began_s) / USUAL_ADDITIONS_S
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -143,10 +143,10 @@ def one_byte_flipped(plant: Plant) -> None:
     ("tamper", "kind"),
     [
         (last_half_cut, "cut"),
-        (all_deleted, "deleted"),
+        pytest.param(all_deleted, "deleted", marks=pytest.mark.variant),
         (database_deleted, "deleted"),
-        (actors_rewritten, "rewritten"),
-        (one_byte_flipped, "altered"),
+        pytest.param(actors_rewritten, "rewritten", marks=pytest.mark.variant),
+        pytest.param(one_byte_flipped, "altered", marks=pytest.mark.variant),
     ],
 )
 def test_tampering_is_found_by_the_audit_and_by_the_next_start(
@@ -205,7 +205,15 @@ def test_the_running_service_takes_a_decision_up_and_takes_commitments_again(pla
         wait_until(lambda: plant.readiness() is True)
 
 
-@pytest.mark.parametrize("tamper", [last_half_cut, database_deleted, actors_rewritten, one_byte_flipped])
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        last_half_cut,
+        pytest.param(database_deleted, marks=pytest.mark.variant),
+        pytest.param(actors_rewritten, marks=pytest.mark.variant),
+        pytest.param(one_byte_flipped, marks=pytest.mark.variant),
+    ],
+)
 def test_a_decision_is_carried_out_while_no_service_runs(plant: Plant, tamper: Callable[[Plant], None]) -> None:
     tamper(plant)
     if tamper is database_deleted:
