@@ -42,13 +42,12 @@ def njit(
         compiler = numba.njit(cache=cache, nogil=nogil, fastmath=fastmath, inline="always" if inline else "never")
         settings: Any = numba.config
         before = settings.CACHE_DIR
-        settings.CACHE_DIR = folder = before or _cache_folder(Path(kernel.__code__.co_filename).parent)
+        settings.CACHE_DIR = before or _cache_folder(Path(kernel.__code__.co_filename).parent)
         try:
             dispatcher = compiler(kernel)
         finally:
             settings.CACHE_DIR = before
-        if cache and folder:
-            compile_once(dispatcher, Path(folder) / f"{kernel.__module__}.{kernel.__qualname__}.lock")
+        compile_once(dispatcher)
         return cast("Kernel", dispatcher)
 
     return compiled

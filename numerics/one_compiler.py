@@ -12,13 +12,18 @@ _held: set[Path] = set()
 """Locks of this process; read and changed under numba's lock."""
 
 
-def compile_once(dispatcher: Any, lock: Path) -> None:  # noqa: ANN401 - numba's dispatcher has no type of its own
-    """Let ``dispatcher`` compile only while this process alone holds ``lock``, a file that is made when it is needed.
+def compile_once(dispatcher: Any) -> None:  # noqa: ANN401 - numba's dispatcher has no type of its own
+    """Let ``dispatcher`` compile only while no other process does; one without a cache is left as it is.
 
     On a cold cache several processes of ours start at the same time and need the same kernels. Whoever comes second
-    finds the machine code in the cache once it has the lock. numba's own lock is taken first, so that two threads of
-    one process never wait for each other; callers wait for callees and never the other way.
+    finds the machine code in the cache once it has the lock, a file in that cache. numba's own lock is taken first, so
+    that one thread of a process has all that it holds; between processes callers wait for callees and never the other
+    way.
     """
+    if dispatcher.stats.cache_path is None:
+        return
+    kernel = dispatcher.py_func
+    lock = Path(dispatcher.stats.cache_path) / f"{kernel.__module__}.{kernel.__qualname__}.lock"
     compile_signature = dispatcher.compile
 
     def compiled(signature: Any) -> Any:  # noqa: ANN401 - numba's
@@ -34,10 +39,12 @@ def _holding(lock: Path) -> Iterator[None]:
         yield
         return
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:  # released when it is closed, also by death
+    with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         _held.add(lock)
         try:
             yield
         finally:
             _held.discard(lock)
+            # Closing alone would leave it to a process that was forked meanwhile; death gives it back too.
+            fcntl.flock(file, fcntl.LOCK_UN)

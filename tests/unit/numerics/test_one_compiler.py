@@ -1,12 +1,14 @@
 """Processes that need a kernel at the same time: one compiles it, the others load what it made."""
 
+import fcntl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
+import pytest
 from numba.core.compiler_lock import global_compiler_lock
 
 from numerics.one_compiler import compile_once
@@ -28,10 +30,22 @@ CALL = "import kernels; print(kernels.ninth(9.0), sum(kernels.ninth.stats.cache_
 
 
 class Dispatcher:
-    """A dispatcher whose compilation the test can see."""
+    """A dispatcher whose compilation the test can see; like numba's it compiles under numba's lock."""
 
-    def __init__(self, compile_signature: Callable[[Any], Any]) -> None:
-        self.compile = compile_signature
+    def __init__(self, compile_signature: Callable[[object], object], cache: Path | None) -> None:
+        self.stats = SimpleNamespace(cache_path=cache)
+        self.py_func = compile_signature
+        self.entered = threading.Event()
+
+    def compile(self, signature: str) -> object:
+        """Return what the kernel makes of a signature."""
+        self.entered.set()
+        with global_compiler_lock:
+            return self.py_func(signature)
+
+
+def text(signature: object) -> str:
+    return str(signature)
 
 
 def test_of_several_processes_one_compiles(tmp_path: Path) -> None:
@@ -44,33 +58,45 @@ def test_of_several_processes_one_compiles(tmp_path: Path) -> None:
     assert sorted(misses for _, misses in said) == ["0", "0", "1"]
 
 
-def test_a_kernel_that_does_not_compile_blocks_nobody(tmp_path: Path) -> None:
-    def broken(_: object) -> None:
-        raise TypeError
+def test_a_kernel_that_does_not_compile_leaves_its_lock_to_others(tmp_path: Path) -> None:
+    def fails(signature: object) -> str:
+        if signature == "f8":
+            raise TypeError
+        return str(signature)
 
-    one, other = Dispatcher(broken), Dispatcher(str)
+    one, other = Dispatcher(fails, tmp_path / "made"), Dispatcher(fails, tmp_path / "made")
     for dispatcher in (one, other):
-        compile_once(dispatcher, tmp_path / "made" / "kernel.lock")
-    for _ in range(2):
-        try:
-            one.compile("f8")
-        except TypeError:
-            assert other.compile("f8") == "f8"
+        compile_once(dispatcher)
+    with pytest.raises(TypeError):
+        one.compile("f8")
+    assert other.compile("i8") == "i8"
+    (lock,) = (tmp_path / "made").iterdir()
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_a_kernel_may_need_itself(tmp_path: Path) -> None:
-    dispatcher = Dispatcher(lambda signature: signature if signature == "i8" else dispatcher.compile("i8"))
-    compile_once(dispatcher, tmp_path / "kernel.lock")
+    def twice(signature: object) -> object:
+        return signature if signature == "i8" else dispatcher.compile("i8")
+
+    dispatcher = Dispatcher(twice, tmp_path)
+    compile_once(dispatcher)
     assert dispatcher.compile("f8") == "i8"
 
 
-def test_threads_of_one_process_do_not_wait_for_each_other(tmp_path: Path) -> None:
-    callee = Dispatcher(str)
-    compile_once(callee, tmp_path / "callee.lock")
-    answered: list[str] = []
-    thread = threading.Thread(target=lambda: answered.append(callee.compile("f8")))
-    with global_compiler_lock:  # as one that compiles the caller has it
-        thread.start()
-        assert callee.compile("i8") == "i8"
-    thread.join(PATIENCE_WALL_S)
-    assert answered == ["f8"]
+def test_a_kernel_without_a_cache_is_left_as_it_is() -> None:
+    dispatcher = Dispatcher(text, None)
+    compile_once(dispatcher)
+    assert "compile" not in vars(dispatcher)
+
+
+def test_a_thread_takes_no_lock_while_another_one_compiles(tmp_path: Path) -> None:
+    callee, said = Dispatcher(text, tmp_path), list[object]()
+    compile_once(callee)
+    other = threading.Thread(target=lambda: said.append(callee.compile("f8")))
+    with global_compiler_lock:  # as long as a caller is compiled
+        other.start()
+        assert not callee.entered.wait(0.5)
+        said.append(callee.compile("i8"))
+    other.join(PATIENCE_WALL_S)
+    assert said == ["i8", "f8"]
