@@ -1,4 +1,6 @@
-"""How long a test waits for what must come, on however slow a machine."""
+"""How long a test waits, on however slow a machine."""
 
 PATIENCE_WALL_S = 900.0
-"""Ends what hangs. What takes a second on a quiet machine took half a minute on a busy one with slow cores."""
+"""For what must come. Ends what hangs: a slow, busy machine takes minutes for what a quiet one does in seconds."""
+CLEAN_END_WALL_S = 120.0
+"""For the end of a process that was asked to end: it waits for nobody, so a long one is a fault."""

@@ -73,7 +73,7 @@ def main(python: str, lock: Path) -> int:
         bar.show(total, "compiling")
         packages = Path(python).parent.with_name("lib")
         # Some packages ship templates that are no Python: what does not compile is left.
-        subprocess.run([python, *COMPILE, str(packages)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603, PLW1510
+        subprocess.run([python, *COMPILE, str(packages)], check=False, capture_output=True)  # noqa: S603
     bar.end()
     if pip.returncode:
         sys.stderr.write("".join(said[-20:]))

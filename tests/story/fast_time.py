@@ -1,6 +1,6 @@
 """Fast time that the processes of a story share: it waits for the slowest, so no verdict depends on the machine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,12 +12,17 @@ _STARTING_RATIO = 0.1
 """Share of full speed while a program starts in a hold: before it runs, time cannot wait for it."""
 
 
-class FastTime:
-    """The common time of several processes."""
+class FastTime(PacedClock):
+    """The common time of several processes.
+
+    Attributes:
+        settings: Settings of a program that shares it.
+    """
 
     def __init__(self, page: PaceFile, pacer: Pacer) -> None:
-        self._clock = PacedClock(page)
-        self._page, self._pacer = page, pacer
+        super().__init__(page)
+        self.settings: Mapping[str, object] = {"CLOCK_PACE": page.path}
+        self._pacer = pacer
 
     @classmethod
     @contextmanager
@@ -30,22 +35,11 @@ class FastTime:
         finally:
             page.close()
 
-    @property
-    def settings(self) -> dict[str, object]:
-        """Settings of a program that shares it."""
-        return {"CLOCK_PACE": self._page.path}
-
-    def now(self) -> datetime:
-        """Return the aware UTC instant."""
-        return self._clock.now()
-
-    def now_s(self) -> float:
-        """Return UTC epoch seconds."""
-        return self._clock.now_s()
-
     @contextmanager
     def slowly(self) -> Iterator[None]:
         """Pass slowly inside, while a program starts."""
         self._pacer.slow_down(_STARTING_RATIO)
-        yield
-        self._pacer.slow_down(1.0)
+        try:
+            yield
+        finally:
+            self._pacer.slow_down(1.0)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.patience import PATIENCE_WALL_S
+from tests.patience import CLEAN_END_WALL_S, PATIENCE_WALL_S
 from vpp.lab.compose.subprocesses import free_ports
 
 _POLL_WALL_S = 0.1
@@ -76,7 +76,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(PATIENCE_WALL_S)
+            process.wait(CLEAN_END_WALL_S)
         except subprocess.TimeoutExpired:
             process.kill()
 
@@ -84,7 +84,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def stop(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGINT) -> int:
     """Send a signal and return the exit code; fails if the process does not end in time."""
     process.send_signal(number)
-    return process.wait(PATIENCE_WALL_S)
+    return process.wait(CLEAN_END_WALL_S)
 
 
 def last_words(log: Path) -> str:

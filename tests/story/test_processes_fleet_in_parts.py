@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.patience import PATIENCE_WALL_S
+from tests.patience import CLEAN_END_WALL_S
 from tests.story.processes import children_of, environment, running, stop, vpp, wait_until
 
 STATIONS, BATTERIES = 60, 2
@@ -51,7 +51,7 @@ def test_a_part_that_dies_ends_the_fleet_and_is_named(tmp_path: Path) -> None:
         wait_until(lambda: _seen(env["VPP_HTTP"]).get("ocpp", 0) >= STATIONS - 2)
         parts = children_of(fleet.pid)
         os.kill(parts[1], signal.SIGKILL)
-        assert fleet.wait(PATIENCE_WALL_S) == 2
+        assert fleet.wait(CLEAN_END_WALL_S) == 2
         assert not any(Path(f"/proc/{part}").exists() for part in parts)
     assert log.read_text().splitlines()[-1] == "vpp: fleet part 2 of 2 ended with code -9"
 

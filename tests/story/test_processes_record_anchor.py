@@ -209,7 +209,7 @@ def test_the_running_service_takes_a_decision_up_and_takes_commitments_again(pla
     "tamper",
     [
         last_half_cut,
-        pytest.param(database_deleted, marks=pytest.mark.variant),
+        database_deleted,
         pytest.param(actors_rewritten, marks=pytest.mark.variant),
         pytest.param(one_byte_flipped, marks=pytest.mark.variant),
     ],

@@ -1,6 +1,7 @@
 """Leader and standby as two processes over one database: killed in the hold, frozen, stopped, merely looked at."""
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -265,6 +266,9 @@ def test_a_leader_that_ends_gives_its_lease_back(tmp_path: Path) -> None:
         assert (first.role(), second.role()) == ("leader", "standby")
         assert stop(first.process, signal.SIGTERM) == 0, last_words(first.log)
         wait_until(second.leads)
+        # Had the lease ended by itself, the line would name the leader that held it.
+        taken = "lease of leadership taken.* before=None epoch=2"
+        assert re.search(taken, second.log.read_text()), last_words(second.log)
         assert stop(second.process, signal.SIGTERM) == 0, last_words(second.log)
         assert is_clean(first.log)
         assert is_clean(second.log)

@@ -89,7 +89,7 @@ async def test_a_gateway_of_an_earlier_version_is_not_waited_for() -> None:
     bus = InProcessBus()
     async with asyncio.timeout(PATIENCE_WALL_S):
         with pytest.raises(DeviceUnreachableError, match="does not answer such questions"):
-            await ask_gateway(bus, SUBJECT, number=1, row=3, duration_s=600, answer_wall_s=60.0)
+            await ask_gateway(bus, SUBJECT, number=1, row=3, duration_s=600, answer_wall_s=2.0 * PATIENCE_WALL_S)
 
 
 @pytest.mark.parametrize(
