@@ -173,7 +173,7 @@ def _storage_fails(dispatcher: Dispatcher) -> None:
     wait_until(said)
     before = dispatcher.metric('vpp_spooled_entries{kind="journal"}')
     wait_until(lambda: dispatcher.metric('vpp_spooled_entries{kind="journal"}') > before)
-    assert dispatcher.client.get("/readyz").json()["checks"]["loop"], "control goes on"
+    wait_until(lambda: bool(dispatcher.client.get("/readyz").json()["checks"]["loop"]))  # control goes on
     draft = dispatcher.get("/requests")["items"][0]
     refused = dispatcher.client.post(f"/api/v1/requests/{draft['id']}/accept", json={})
     assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE, refused.text
