@@ -192,7 +192,7 @@ async def story(directory: Path) -> Story:
     await made.play(minutes=1.0)
     settled, settlement = Shown(text=await made.scraped()), made.service.requests.settlement
     before, minutes_before = settlement.performance(request.id), settlement.minutes(request.id)
-    verified_before_kw = settlement.verified_kw("city", Direction.UP)
+    verified_before_kw = settlement.verified("city", Direction.UP).kw
     await made.cycle()
     await declared.reach(4 * made.plans)
     plans = made.plans
@@ -217,7 +217,7 @@ async def story(directory: Path) -> Story:
         minutes_after=minutes_after,
         report=report,
         verified_before_kw=verified_before_kw,
-        verified_after_kw=settlement.verified_kw("city", Direction.UP),
+        verified_after_kw=settlement.verified("city", Direction.UP).kw,
         news_after=made.service.core.news.latest,
         plans=plans,
         declared=declared.count,

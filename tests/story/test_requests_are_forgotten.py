@@ -208,7 +208,7 @@ async def test_what_is_forgotten_is_forgotten_everywhere_and_its_days_stay_event
         plant.request("req-1-1")
     book, later = made.service.core.engine.book, plant.requests()[0]
     assert first_day in event_days(book, parts.measurement.forgotten, later)
-    assert parts.settlement.verified_kw("city", Direction.UP) >= performance.delivered_mean_kw
+    assert parts.settlement.verified("city", Direction.UP).kw >= performance.delivered_mean_kw
     assert first not in [one.request_id for one in plant.settlements()]
 
     put_in_force(made)

@@ -13,6 +13,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from vpp.config.drill_settings import DrillSettings
 from vpp.config.record_place import record_place
 from vpp.config.record_settings import Positive, RecordSettings
 from vpp.config.texts import described, masked, one_line
@@ -20,7 +21,7 @@ from vpp.config.values import address_of, paths_of, windows_of
 from vpp.domain.errors import ConfigurationError
 
 
-class Settings(RecordSettings):
+class Settings(RecordSettings, DrillSettings):
     """Settings of a site. Durations are seconds of the service's clock unless the name says wall.
 
     A description is for an operator: the quantity, its unit, and the meaning of no value.

@@ -37,6 +37,19 @@ def windows_of(value: str) -> tuple[tuple[float, float, float], ...]:
     return tuple(windows)
 
 
+def hours_of(value: str) -> tuple[float, float]:
+    """Return first and last hour of ``FROM-UNTIL``.
+
+    Raises:
+        ValueError: It is not of that form, or ends before it begins.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", value.strip())
+    first, last = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    if not 0.0 <= first < last <= HOURS_PER_DAY:
+        raise ValueError(f"give FROM-UNTIL with hours from 0 to 24, not {value!r}")
+    return first, last
+
+
 def address_of(value: str) -> tuple[str, int]:
     """Return host and port of ``HOST:PORT``.
 

@@ -45,6 +45,19 @@ class Sustained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """Power of an area and direction that events have shown.
+
+    Attributes:
+        kw: The power, 0 before any event and once all are too old.
+        at_s: Epoch seconds of the last event, NaN where none is known.
+    """
+
+    kw: float = 0.0
+    at_s: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capability:
     """Declaration of one area and one direction (GB/T 44260-2024 capability record).
 
@@ -54,11 +67,12 @@ class Capability:
     Attributes:
         declared_kw: Contracted power, at most the verified one; before any test the contracted power alone, with
             ``tested`` false.
-        verified_kw: Greatest mean power measured so far, 0 before any.
+        verified_kw: Power that drills and calls have shown, as far as it still holds; 0 before any.
         available_kw: Expected power that can be held for ``sustain_minutes``.
         contracted_kw: Contracted power, whatever was verified; ``None`` where it was not asked for.
         tested: ``verified_kw`` was measured.
         sustained: The same steps for several lengths of hold, the shortest first.
+        verified_at_s: Epoch seconds of the last drill or call that showed something, NaN where none is known.
     """
 
     area_id: str
@@ -73,3 +87,4 @@ class Capability:
     contracted_kw: FloatArray | None = None
     tested: bool = False
     sustained: tuple[Sustained, ...] = ()
+    verified_at_s: float = float("nan")

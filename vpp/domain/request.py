@@ -1,8 +1,13 @@
 """Dispatch requests: draft, quote, states, revisions and history."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 CITY = "city"
 """Id of the area that holds every other."""
@@ -14,6 +19,14 @@ class Product(StrEnum):
     PEAK_SHAVING = "peak_shaving"
     VALLEY_FILLING = "valley_filling"
     REGULATION = "regulation"
+
+
+class Purpose(StrEnum):
+    """Purpose of a request."""
+
+    CALL = "call"
+    DRILL = "drill"
+    """The operator's own test of what is delivered: measured as a call is, paid nothing, and yielding to every call."""
 
 
 class Direction(StrEnum):
@@ -84,6 +97,20 @@ class Verdict(StrEnum):
     INFEASIBLE = "infeasible"
 
 
+_SPARSE = MappingProxyType({"sparse": True})
+"""Marks fields that are not stated where they have their default: journals and hashes of before know nothing of them.
+"""
+
+
+def stated(value: "DataclassInstance") -> dict[str, Any]:
+    """Return the fields of a dataclass by name, without those younger than the oldest journals that say nothing."""
+    return {
+        f.name: getattr(value, f.name)
+        for f in fields(value)
+        if not f.metadata.get("sparse") or getattr(value, f.name) != f.default
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDraft:
     """A request as a dispatcher states it (OpenADR event, UFTP FlexRequest).
@@ -97,6 +124,10 @@ class RequestDraft:
         tolerance_ratio: Deviation from the target that counts as on target.
         rebound_cap_kw: Greatest net load above baseline after release; ``None`` for no cap.
         min_delivered_ratio: Least share of the target that is of use to the dispatcher, 0-1.
+        purpose: A drill is paid nothing and yields to calls.
+        drawn_ratio: Share of the area's devices that take part in a drill, drawn at random, above 0 to 1. A drawn part
+            is asked for everything it can give: of a whole area asked for little, others would make up for whoever
+            does not follow, and nothing would be learnt.
     """
 
     product: Product
@@ -111,6 +142,13 @@ class RequestDraft:
     rebound_cap_kw: float | None = None
     min_delivered_ratio: float = 0.0
     baseline_method: BaselineMethod = BaselineMethod.AUTOMATIC
+    purpose: Purpose = field(default=Purpose.CALL, metadata=_SPARSE)
+    drawn_ratio: float = field(default=1.0, metadata=_SPARSE)
+
+    @property
+    def is_drill(self) -> bool:
+        """Whether it is a drill."""
+        return self.purpose is Purpose.DRILL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +194,8 @@ class Quote:
         kept_ratio: Share of the windows quoted at such a notice for such hours whose p10 was deliverable, by what the
             meters showed afterwards; ``None`` before any.
         kept_windows: Number of these windows.
+        whole_kw: For a drill of a drawn part, the even-chance power of the whole area through the window, kW; ``None``
+            otherwise.
     """
 
     verdict: Verdict
@@ -180,6 +220,7 @@ class Quote:
     certain_ratio: float | None = None
     kept_ratio: float | None = None
     kept_windows: int = 0
+    whole_kw: float | None = field(default=None, metadata=_SPARSE)
 
     @property
     def p50_kw(self) -> float:

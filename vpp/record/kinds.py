@@ -68,7 +68,7 @@ _TABLE = (
     ),
     Kind("request.revision", "vpp.dispatch.requests.register", "a change of a request was asked and quoted"),
     Kind("request.shortfall", "vpp.dispatch.requests.register", "a shortfall flag was set, changed or cleared"),
-    Kind("request.transition", "vpp.dispatch.requests.register", "a request was made, or changed its state"),
+    Kind("request.transition", "vpp.dispatch.requests.register", "a request was made, or changed its state", version=2),
     Kind("service.started", "vpp.bootstrap.parts.restoration", "a service began to lead"),
     Kind("setpoints.outcomes", "vpp.dispatch.commands.journal_codec", "answers of devices to commands"),
     Kind("setpoints.sent", "vpp.dispatch.commands.journal_codec", "commands, before they are sent"),

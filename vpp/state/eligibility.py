@@ -4,6 +4,7 @@ A quote counts the rows that are eligible on its snapshot; acceptance enlists th
 they are commanded and only they are settled. Rows that are lost later are named, by the same rules.
 """
 
+import zlib
 from enum import IntEnum
 
 import numpy as np
@@ -18,6 +19,7 @@ from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 
 _GOOD, _SUBSTITUTED = int(Quality.GOOD), int(Quality.SUBSTITUTED)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _BARRING = mask_of((Trouble.MEASURED_ONLY, Trouble.FAULTED, Trouble.OUT_OF_SERVICE))
 """Troubles with which a device takes no part; others show in what it does."""
 
@@ -53,12 +55,29 @@ def part_rows(draft: RequestDraft, index: FleetIndex) -> BoolArray:
     """Return the rows whose class and area take part in a request, shape ``(n_resources,)``.
 
     Photovoltaics cannot cut net load, so their clouds are no part of a cut's measurement. A signal is followed by some
-    classes only, and by these it is measured.
+    classes only, and by these it is measured. Of a drill's area only the drawn rows take part.
     """
     chosen = index.in_area(draft.area)
+    if draft.drawn_ratio < 1.0:
+        chosen &= drawn_rows(draft, len(index))
     if draft.product is Product.REGULATION:
         return chosen & index.is_class(*FOLLOWING)
     return chosen & ~index.is_class(ResourceClass.PV) if draft.direction is Direction.UP else chosen
+
+
+def drawn_rows(draft: RequestDraft, count: int) -> BoolArray:
+    """Return which rows a drill has drawn, shape ``(count,)``: each with the chance ``drawn_ratio``.
+
+    The lot is a hash of the row with the drill's area and start (SplitMix64; Steele, Lea and Flood 2014), so quote,
+    acceptance, restart and replay draw the same rows, whatever joins later.
+    """
+    with np.errstate(over="ignore"):
+        mixed = np.arange(count, dtype=np.uint64) * _GOLDEN + np.uint64(zlib.crc32(draft.area.encode()))
+        mixed += np.uint64(int(draft.start_at.timestamp())) * _GOLDEN
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    lots = (mixed ^ (mixed >> np.uint64(31))) / 2.0**64
+    return np.asarray(lots < draft.drawn_ratio)
 
 
 def barred_rows(state: FleetState) -> BoolArray:

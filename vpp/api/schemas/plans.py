@@ -1,6 +1,7 @@
 """Capability and schedule, 96 points a day, and the record of quotes."""
 
 import datetime as dt
+import math
 from collections.abc import Iterator
 from typing import Self
 
@@ -43,23 +44,29 @@ class CapabilitySeries(Schema):
 
     connected_kw: list[Known] = Field(description="Nameplate of devices whose link is up.")
     declared_kw: list[Known] = Field(description="Contracted, never above what was verified.")
-    verified_kw: list[Known] = Field(description="Measured in a test or an event; 0 before any.")
+    verified_kw: list[Known] = Field(
+        description="What drills and calls have shown, as far as it still holds; 0 before any."
+    )
     available_kw: list[Known] = Field(description="Power available from that interval on for sustain_minutes.")
     ramp_kw_per_min: list[Known]
     sustain_minutes: list[Known] = Field(description="null where energy is no limit")
     contracted_kw: list[Known] = Field(default=[], description="Contracted, whatever was verified.")
     tested: bool = Field(default=False, description="False until a test or an event has shown verified_kw.")
+    verified_at: dt.datetime | None = Field(
+        default=None, description="End of the last drill or call that showed something; null where none is known."
+    )
     sustained: list[SustainedSeries] = Field(default=[], description="The same intervals for several lengths of hold.")
 
     @classmethod
     def of(cls, capability: Capability) -> Self:
         """Return one direction as it is shown."""
-        apart = {"contracted_kw", "tested", "sustained"}
+        apart = {"contracted_kw", "tested", "sustained", "verified_at"}
         contracted = capability.contracted_kw
         return cls(
             **{name: known_values(getattr(capability, name)) for name in cls.model_fields if name not in apart},
             contracted_kw=[] if contracted is None else known_values(contracted),
             tested=capability.tested,
+            verified_at=None if math.isnan(capability.verified_at_s) else instant(capability.verified_at_s),
             sustained=[SustainedSeries.of(one) for one in capability.sustained],
         )
 

@@ -14,6 +14,7 @@ from vpp.domain.request import (
     DispatchRequest,
     NoticeClass,
     Product,
+    Purpose,
     Quote,
     RequestDraft,
     RequestState,
@@ -51,6 +52,13 @@ class RequestBody(Schema):
     rebound_cap_kw: Size | None = Field(default=None, description="Greatest net load above baseline after the release.")
     min_delivered_ratio: Ratio = Field(default=0.0, description="Share of the target below which nothing is wanted.")
     baseline_method: BaselineMethod = BaselineMethod.AUTOMATIC
+    purpose: Purpose = Field(
+        default=Purpose.CALL,
+        description="drill for the operator's own test: measured as a call is, paid nothing, ended by any call.",
+    )
+    drawn_ratio: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0.0, le=1.0)] = Field(
+        default=1.0, description="Share of the area's devices that take part in a drill, drawn at random; 1 for a call."
+    )
 
     def draft(self) -> RequestDraft:
         """Return the request in domain terms.
@@ -163,6 +171,9 @@ class QuoteView(Schema):
         " by the meters; null before any. See /quotes/calibration.",
     )
     kept_windows: int = Field(default=0, description="Number of these windows.")
+    whole_kw: Known = Field(
+        default=None, description="For a drill of a drawn part, the p50 of the whole area; null otherwise."
+    )
     notices: list[str] = Field(default=[], description="Uncertain assumptions behind the figures, a sentence each.")
 
     @classmethod
@@ -199,6 +210,7 @@ class QuoteView(Schema):
             certain_ratio=quote.certain_ratio,
             kept_ratio=quote.kept_ratio,
             kept_windows=quote.kept_windows,
+            whole_kw=quote.whole_kw,
             notices=list(quote.notices),
         )
 
@@ -293,6 +305,8 @@ class RequestView(Schema):
     rebound_cap_kw: float | None
     min_delivered_ratio: float
     baseline_method: BaselineMethod
+    purpose: Purpose
+    drawn_ratio: float
     accepted_kw: float | None
     quote: QuoteView | None
     shortfall: ShortfallView | None

@@ -1,4 +1,8 @@
-"""Event days and called hours of a portfolio: what other requests asked of it is no part of what would have been."""
+"""Event days and called hours of a portfolio: what other requests asked of it is no part of what would have been.
+
+A drill makes no event day: it is short, and days with one every week would leave no reference days. Its hours are left
+out of them.
+"""
 
 from collections.abc import Iterator
 from datetime import date
@@ -18,14 +22,17 @@ def event_days(book: RequestBook, forgotten: ForgottenCalls, request: DispatchRe
     request was forgotten (NAESB demand response measurement and verification, event days are excluded).
     """
     days: set[date] = set()
-    for begin_s, end_s in _calls(book, forgotten, request):
+    for begin_s, end_s in _calls(book, forgotten, request, drills=False):
         days |= span(local_day(begin_s), local_day(end_s))
     return frozenset(days)
 
 
 def called_hours(book: RequestBook, forgotten: ForgottenCalls, request: DispatchRequest) -> CalledHours:
-    """Return the hours in which the portfolio was called by another, from the ramp to the end of the watch."""
-    return CalledHours(spans=tuple(sorted(_calls(book, forgotten, request))))
+    """Return the hours in which the portfolio was called by another, from the ramp to the end of the watch.
+
+    Those of drills are among them.
+    """
+    return CalledHours(spans=tuple(sorted(_calls(book, forgotten, request, drills=True))))
 
 
 def called_span(book: RequestBook, request: DispatchRequest) -> Span | None:
@@ -36,12 +43,14 @@ def called_span(book: RequestBook, request: DispatchRequest) -> Span | None:
     return times.ramp_s, times.watched_s
 
 
-def _calls(book: RequestBook, forgotten: ForgottenCalls, request: DispatchRequest) -> Iterator[Span]:
-    """Iterate the calls of every other request in an overlapping area."""
-    for area, spans in forgotten.called.items():
-        if areas_overlap(area, request.draft.area):
-            yield from spans
+def _calls(book: RequestBook, forgotten: ForgottenCalls, request: DispatchRequest, *, drills: bool) -> Iterator[Span]:
+    """Iterate the calls, and the ``drills`` where they are wanted, of every other request in an overlapping area."""
+    for known in (forgotten.called, forgotten.drilled) if drills else (forgotten.called,):
+        for area, spans in known.items():
+            if areas_overlap(area, request.draft.area):
+                yield from spans
     for other in book.all():
         called = called_span(book, other)
-        if other.id != request.id and called is not None and areas_overlap(other.draft.area, request.draft.area):
+        counts = other.id != request.id and (drills or not other.draft.is_drill)
+        if counts and called is not None and areas_overlap(other.draft.area, request.draft.area):
             yield called

@@ -304,7 +304,7 @@ class Measurement:
             quality_ratio=seen.quality_ratio(),
             minutes=seen.minutes,
             spread_kw=self._spread_kw(request, measured_kw, metered_ratio, phases) if final else None,
-            terms=None if regulating else self.programme.terms,
+            terms=None if regulating or request.draft.is_drill else self.programme.terms,
         )
         return (
             scored(performance, standing, tolerance_ratio=request.draft.tolerance_ratio) if regulating else performance

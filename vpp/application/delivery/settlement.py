@@ -1,25 +1,27 @@
 """Settlement of requests: measured once their watch is over and their last interval is metered."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
 from vpp.application.delivery.baseline_freezing import BaselineFreezing
+from vpp.application.delivery.forgotten_calls import Part
 from vpp.application.delivery.measurement import Measurement
 from vpp.application.delivery.recovery import ISSUED, Issued, issued_body, issued_now, same_result
 from vpp.application.delivery.settlement_runs import SettlementRuns
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import COMMITTED
 from vpp.domain.errors import ConflictError, ForgottenError
+from vpp.domain.flexibility import Verified
 from vpp.domain.performance import Performance, Settled, Shares
-from vpp.domain.request import Direction, DispatchRequest, Product, RequestDraft, RequestState
+from vpp.domain.request import Direction, DispatchRequest, RequestState
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import STEP_S
 from vpp.ports import Clock, Journal
 from vpp.settlement.tracking import MinuteSeries
+from vpp.settlement.verified_power import Shown, shown_by, verified_by
 
 _FINISHED = (RequestState.COMPLETED, RequestState.ABORTED, RequestState.SUPERSEDED, RequestState.VERIFIED)
 """States after which delivery is measured once the watch is over; verified alone is a settlement cut short."""
@@ -37,6 +39,7 @@ class Settlement:
         announce: Publishes a transition once it is durable.
         runs: Attempts settlements one by one, and keeps the cause of those that fail.
         metered_until_s: Returns epoch seconds until which every interval is final.
+        verified_s: Time for which a drill or call shows what an area delivers, seconds.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Settlement:
         announce: Callable[[DispatchRequest], Awaitable[None]],
         runs: SettlementRuns,
         metered_until_s: Callable[[], float],
+        verified_s: float,
     ) -> None:
         self._clock = clock
         self._book = book
@@ -59,6 +63,7 @@ class Settlement:
         self._announce = announce
         self._runs = runs
         self._metered_until_s = metered_until_s
+        self._verified_s = verified_s
         self._performances: dict[str, Performance] = {}
         self._issued: dict[str, Issued] = {}
         self._late: dict[str, int] = {}
@@ -137,30 +142,34 @@ class Settlement:
         """Return the minute series of a request, ``None`` before it was accepted."""
         return self._measurement.minutes(request_id)
 
-    def verified_kw(self, area: str, direction: Direction) -> float:
-        """Return the greatest mean power measured so far in a request of this area and direction, 0 before any."""
+    def verified(self, area: str, direction: Direction) -> Verified:
+        """Return the power of an area and direction that its drills and calls have shown."""
         part = area, direction
         # In this order: what is forgotten meanwhile is in the second before it leaves the first.
-        known = self.measured_kw(list(self._issued)), self._measurement.forgotten.verified_kw
-        return max((greatest_kw[part] for greatest_kw in known if part in greatest_kw), default=0.0)
+        events = [*self.shown(list(self._issued)).get(part, ()), *self._measurement.forgotten.shown.get(part, ())]
+        return verified_by(events, now_s=self._clock.now_s(), valid_s=self._verified_s)
 
-    def measured_kw(self, request_ids: Iterable[str]) -> Mapping[tuple[str, Direction], float]:
-        """Return the greatest mean power measured in some requests, by area and direction; of one target power only."""
-        greatest: dict[tuple[str, Direction], float] = {}
+    def shown(self, request_ids: Iterable[str]) -> Mapping[Part, Sequence[Shown]]:
+        """Return what some settled requests have shown, by area and direction."""
+        found: dict[Part, list[Shown]] = {}
         for request_id in request_ids:
-            issued = self._issued.get(request_id)
-            draft = None if issued is None else self._draft_of(request_id)
-            if issued is None or draft is None or not np.isfinite(issued.delivered_mean_kw):
+            request, issued = self._kept(request_id), self._issued.get(request_id)
+            if request is None or issued is None:
                 continue
-            if draft.product is not Product.REGULATION:
-                part, kw = (draft.area, draft.direction), issued.delivered_mean_kw
-                greatest[part] = max(greatest.get(part, kw), kw)
-        return greatest
+            one = shown_by(request, issued.delivered_mean_kw)
+            if one is not None:
+                found.setdefault((request.draft.area, request.draft.direction), []).append(one)
+        return found
 
-    def _draft_of(self, request_id: str) -> RequestDraft | None:
-        """Return a request's draft, ``None`` where it was forgotten while this was asked for in a thread."""
+    def delivered_ratio(self, request: DispatchRequest) -> float:
+        """Return the mean power delivered as a share of what was committed; NaN before it is settled."""
+        issued = self._issued.get(request.id)
+        return math.nan if issued is None or not request.accepted_kw else issued.delivered_mean_kw / request.accepted_kw
+
+    def _kept(self, request_id: str) -> DispatchRequest | None:
+        """Return a request, ``None`` where it was forgotten while this was asked for in a thread."""
         try:
-            return self._book.get(request_id).draft
+            return self._book.get(request_id)
         except ForgottenError:
             return None
 

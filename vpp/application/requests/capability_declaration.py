@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from datetime import date
 from functools import partial
 
@@ -22,6 +23,7 @@ from vpp.fleet.fleet_state import FleetState
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.capability import Declaration
 from vpp.runtime.observability import Metrics
+from vpp.settlement.verified_power import together
 
 _log = structlog.get_logger(__name__)
 
@@ -51,12 +53,7 @@ class CapabilityDeclaration:
 
     def capability(self, state: FleetState, area: str, direction: Direction, day: date) -> Capability:
         """Return the 96 points of ``day`` in Asia/Shanghai; takes seconds after a new plan: call it in a thread."""
-        return self._declaration(state).capability(
-            area,
-            direction,
-            day_grid(day),
-            verified_kw=self._settlement.verified_kw(area, direction),
-        )
+        return self._verified(self._declaration(state), area, direction, day_grid(day))
 
     def show(self, state: FleetState) -> None:
         """Show the capacities of the present step, once a plan; in a thread, for they take too long for a cycle."""
@@ -105,10 +102,19 @@ class CapabilityDeclaration:
         ahead = max(round((grid.end_s - self._load_forecast().grid.start_s) / STEP_S), 1)
         declaration = self._declared(state, steps=ahead)
         return [
-            declaration.capability(area, direction, grid, verified_kw=self._settlement.verified_kw(area, direction))
+            self._verified(declaration, area, direction, grid)
             for area in (CITY, *(area.id for area in state.index.areas))
             for direction in Direction
         ]
+
+    def _verified(self, declaration: Declaration, area: str, direction: Direction, grid: TimeGrid) -> Capability:
+        """Return the declaration of an area with what drills and calls have shown of it."""
+        verified = self._settlement.verified(area, direction)
+        if area == CITY and declaration.index.areas:
+            parts = [self._settlement.verified(part.id, direction) for part in declaration.index.areas]
+            verified = max(verified, together(parts), key=lambda one: one.kw)
+        made = declaration.capability(area, direction, grid, verified_kw=verified.kw)
+        return replace(made, verified_at_s=verified.at_s)
 
     def _observe(self, at_s: float, answers: asyncio.Future[list[Capability]]) -> None:
         error = None if answers.cancelled() else answers.exception()

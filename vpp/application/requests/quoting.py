@@ -26,6 +26,7 @@ from vpp.planning.flexibility.response_rate import ResponseRates
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.notices import calendar_notices
 from vpp.planning.quote.quote_cache import QuoteCache
+from vpp.state.eligibility import drawn_rows
 
 _TRIALS_S = 60.0
 """Period in which setpoints in force are compared with meters."""
@@ -61,6 +62,7 @@ class Quoter:
         policy = FlexibilityPolicy(certain_ratio=certain_ratio)
         self.quotes = QuoteCache(policy=policy, laws=self.windows.calibration)
         self._quotes_besides = QuoteCache(policy=policy, laws=self.windows.calibration)
+        self._quotes_drawn = QuoteCache(policy=policy, laws=self.windows.calibration, fresh_s=0.0)
         self._engine = engine
         self._picture = picture
         self._participation = measurement.participation
@@ -91,11 +93,9 @@ class Quoter:
         load_forecast = self._forecaster.current(state)
         times = self._engine.book.timetable(request_id)
         rows = eligible(self._participation.standing(draft, times, state, schedule))
-        if besides and request_id in self._portfolios:
-            rows &= fitted_flags(self._portfolios[request_id], len(state))  # the enlisted rows, and no others
-        # A snapshot as if a request did not run must not be cached for others.
-        answer = (self._quotes_besides if besides else self.quotes).quote(
-            draft,
+        ask = partial(
+            QuoteCache.quote,
+            draft=draft,
             state=state,
             forecast=load_forecast,
             schedule=schedule,
@@ -103,8 +103,15 @@ class Quoter:
             committed_kw=self._committed_kw(draft, load_forecast, request_id if besides else None),
             now=instant(state.at_s),
             valid_s=self._valid_s,
-            eligible=rows,
         )
+        if besides and request_id in self._portfolios:
+            rows &= fitted_flags(self._portfolios[request_id], len(state))  # the enlisted rows, and no others
+        # A snapshot as if a request did not run must not be cached for others, nor the drawn part of a drill.
+        if draft.drawn_ratio < 1.0:
+            answer = ask(self._quotes_drawn, eligible=rows & drawn_rows(draft, len(state)))
+            answer = replace(answer, whole_kw=None if besides else ask(self.quotes, eligible=rows).p50_kw)
+        else:
+            answer = ask(self._quotes_besides if besides else self.quotes, eligible=rows)
         return self._with_record(replace(answer, notices=calendar_notices(self._picture.calendar, draft)), draft, state)
 
     def countable(self, state: FleetState, schedule: Schedule | None) -> BoolArray:
@@ -143,12 +150,12 @@ class Quoter:
     def _committed_kw(self, draft: RequestDraft, load_forecast: Forecast, besides: str | None = None) -> FloatArray:
         """Return power committed to overlapping requests of the same direction, kW, shape ``(grid.count,)``.
 
-        Regulation is committed in both directions.
+        Regulation is committed in both directions; what a drill holds is there for a call.
         """
         starts_s = load_forecast.grid.starts_s()
         total = np.zeros(load_forecast.grid.count)
         for other in self._engine.book.running(self._picture.clock.now_s()):
-            if other.id == besides:
+            if other.id == besides or (other.draft.is_drill and not draft.is_drill):
                 continue
             both = Product.REGULATION in (other.draft.product, draft.product)
             if (both or other.draft.direction is draft.direction) and areas_overlap(other.draft.area, draft.area):

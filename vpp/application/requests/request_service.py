@@ -99,6 +99,7 @@ class RequestService:
         """Commit, and freeze the baseline that delivery is measured against; not while a crash would forget it."""
         await self._gate.require()
         request = self._book.accept(request_id, offer=offer, actor=actor, now=self._clock.now(), key=key)
+        await self._yield_to(request)
         if not self._measurement.has_baseline(request_id):
             await self._freezing.freeze(request)
         await self._announcements.announce(request)
@@ -143,6 +144,7 @@ class RequestService:
         """Put a change in force; the fleet is planned for it."""
         await self._gate.require()
         request = await self._revisions.accept(request_id, number, actor=actor, key=key)
+        await self._yield_to(request)
         await self._announcements.announce(request)
         await self._gate.made()
         self._changed()
@@ -161,6 +163,11 @@ class RequestService:
         request = self._book.quoted(request_id, quote, self._clock.now())
         await self._announcements.announce(request)
         return request
+
+    async def _yield_to(self, request: DispatchRequest) -> None:
+        """End the drills that a committed call overlaps; they release in stages, so that what they hold goes on."""
+        for drill in self._book.yield_to(request.id, now=self._clock.now()):
+            await self._announcements.announce(drill)
 
     def _quote_besides(self, draft: RequestDraft, state: FleetState, request_id: str) -> Quote:
         """Quote a draft as if the request it changes were committed to nothing."""

@@ -12,7 +12,7 @@ from datetime import timedelta
 import structlog
 
 from vpp.application.delivery.event_days import called_span
-from vpp.application.delivery.forgotten_calls import ForgottenCalls, Span
+from vpp.application.delivery.forgotten_calls import ForgottenCalls
 from vpp.application.delivery.measurement import Measurement
 from vpp.application.delivery.official_results import OfficialResults
 from vpp.application.delivery.settlement import Settlement, was_ramped
@@ -141,13 +141,15 @@ class RequestRetention:
         self._announcements.forget(ids)
 
     def _calls_of(self, requests: Sequence[DispatchRequest]) -> ForgottenCalls:
-        spans: dict[str, tuple[Span, ...]] = {}
+        found = ForgottenCalls()
         for request in requests:
             called = called_span(self._engine.book, request)
+            spans = found.drilled if request.draft.is_drill else found.called
             if called is not None:
                 spans[request.draft.area] = (*spans.get(request.draft.area, ()), called)
-        measured = self._delivery.settlement.measured_kw([request.id for request in requests])
-        return ForgottenCalls(spans, dict(measured))
+        shown = self._delivery.settlement.shown([request.id for request in requests])
+        found.shown.update((part, tuple(events)) for part, events in shown.items())
+        return found
 
     def _reference_from_s(self, ids: Sequence[str], now_s: float) -> float:
         """Return the begin of the first reference day of a request that is kept, or of a later one, epoch seconds."""

@@ -18,6 +18,7 @@ from vpp.application.requests.running_requests import RunningRequests
 from vpp.application.requests.shadow_quotes import ShadowQuotes
 from vpp.bootstrap.parts.core import Core
 from vpp.config import Settings
+from vpp.domain.units import SECONDS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,7 @@ class RequestParts:
             announce=announcements.announce,
             runs=SettlementRuns(journal, core.news),
             metered_until_s=lambda: core.means.final_until_s,
+            verified_s=SECONDS_PER_DAY * settings.verified_days,
         )
         return cls(
             measurement=measurement,

@@ -182,6 +182,13 @@ class RequestBook:
             return request
         return self._register.move(request, S.DECLINED, actor=actor, at=now, reason=reason, key=key)
 
+    def yield_to(self, request_id: str, *, now: datetime) -> Sequence[DispatchRequest]:
+        """End the drills that a committed call overlaps in its favour, through their releases; return them."""
+        reason = f"request {request_id} is a call; a drill yields"
+        self.advance(now.timestamp())  # one that is released by now gives nothing to end
+        drills = self._progress.yielding(self.get(request_id))
+        return [self.supersede(drill.id, actor=SERVICE, reason=reason, now=now) for drill in drills]
+
     def fail(self, request_id: str, *, reason: str, now: datetime) -> DispatchRequest:
         """End a request as failed; what is in force is withdrawn through the release."""
         return self._register.move(self.get(request_id), S.FAILED, actor=SERVICE, at=now, reason=reason)

@@ -1,7 +1,7 @@
 """Requests as JSON-like journal bodies, and back again without loss."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from datetime import datetime
 from enum import Enum
 from math import isfinite
@@ -15,6 +15,7 @@ from vpp.domain.request import (
     DispatchRequest,
     NoticeClass,
     Product,
+    Purpose,
     Quote,
     RequestDraft,
     RequestState,
@@ -22,6 +23,7 @@ from vpp.domain.request import (
     Shortfall,
     Transition,
     Verdict,
+    stated,
 )
 
 Body = Mapping[str, Any]
@@ -31,7 +33,7 @@ _LATER_FIELDS = ("energy_kwh", "recovery_minutes", "recovery_kwh", "confidence_r
 def plain(value: object) -> object:
     """Return ``value`` as JSON-like content; floats that JSON lacks become the words ``float`` reads."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        return {name: plain(item) for name, item in stated(value).items()}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -64,6 +66,9 @@ def draft_from(body: Body) -> RequestDraft:
         rebound_cap_kw=_optional_float(body["rebound_cap_kw"]),
         min_delivered_ratio=float(body["min_delivered_ratio"]),
         baseline_method=BaselineMethod(body["baseline_method"]),
+        # What follows is stated by drills alone.
+        purpose=Purpose(body.get("purpose", Purpose.CALL)),
+        drawn_ratio=float(body.get("drawn_ratio", 1.0)),
     )
 
 
@@ -88,6 +93,7 @@ def quote_from(body: Body) -> Quote:
         certain_ratio=_optional_float(body.get("certain_ratio")),
         kept_ratio=_optional_float(body.get("kept_ratio")),
         kept_windows=int(body.get("kept_windows", 0)),
+        whole_kw=_optional_float(body.get("whole_kw")),
         **{name: float(body.get(name, "nan")) for name in _LATER_FIELDS},
     )
 

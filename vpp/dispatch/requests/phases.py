@@ -151,6 +151,11 @@ def windows_overlap(one: PhaseTimes, other: PhaseTimes) -> bool:
     return one.ramp_s < other.released_s and other.ramp_s < one.released_s
 
 
+def watches_overlap(one: PhaseTimes, other: PhaseTimes) -> bool:
+    """Return whether one of two requests would run while the other's load is still watched for its rebound."""
+    return one.ramp_s < other.watched_s and other.ramp_s < one.watched_s
+
+
 def _share(now_s: float, from_s: float, until_s: float) -> float:
     if now_s >= until_s:
         return 1.0

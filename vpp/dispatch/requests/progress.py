@@ -11,9 +11,10 @@ from vpp.dispatch.requests.phases import (
     areas_overlap,
     holds_power,
     was_given,
+    watches_overlap,
     windows_overlap,
 )
-from vpp.dispatch.requests.register import SERVICE, RequestRegister, S
+from vpp.dispatch.requests.register import ALLOWED, SERVICE, RequestRegister, S
 from vpp.dispatch.settings import PhaseLengths
 from vpp.domain.errors import ConflictError
 from vpp.domain.request import DispatchRequest, RequestDraft, Shortfall, Transition
@@ -29,6 +30,7 @@ _STATE_OF = {
 }
 _ORDER = (S.SCHEDULED, *_STATE_OF.values())
 _FLAGGABLE = (S.RAMPING, S.HOLDING)
+_SUPERSEDABLE = frozenset(state for state, following in ALLOWED.items() if S.SUPERSEDED in following)
 
 
 class RequestProgress:
@@ -105,13 +107,33 @@ class RequestProgress:
             raise ConflictError(f"request {request.id} overlaps {window_of(rival)}, to which the power is promised")
 
     def rival(self, request: DispatchRequest) -> DispatchRequest | None:
-        """Return a committed request that holds power of the same area at the same time: a kW is promised once."""
-        mine = PhaseTimes.of(request, self._lengths)
-        for other, timetable in self._holding():
-            shared = other.id != request.id and areas_overlap(other.draft.area, request.draft.area)
-            if shared and windows_overlap(mine, timetable):
+        """Return a committed request that holds power of the same area at the same time: a kW is promised once.
+
+        A drill is no rival of a call, for it yields; it keeps out of the watches of others, and they out of its own.
+        """
+        mine, drill = PhaseTimes.of(request, self._lengths), request.draft.is_drill
+        overlap = watches_overlap if drill else windows_overlap
+        for other, timetable in self._sharing(request):
+            if (drill or not other.draft.is_drill) and overlap(mine, timetable):
                 return other
         return None
+
+    def yielding(self, request: DispatchRequest) -> Sequence[DispatchRequest]:
+        """Return the drills that are not released yet and would hold power of a call's area at the same time."""
+        if request.draft.is_drill:
+            return ()
+        mine = PhaseTimes.of(request, self._lengths)
+        return [
+            other
+            for other, timetable in self._sharing(request)
+            if other.draft.is_drill and other.state in _SUPERSEDABLE and windows_overlap(mine, timetable)
+        ]
+
+    def _sharing(self, request: DispatchRequest) -> Iterator[tuple[DispatchRequest, PhaseTimes]]:
+        """Iterate every other request that holds power of an overlapping area."""
+        for other, timetable in self._holding():
+            if other.id != request.id and areas_overlap(other.draft.area, request.draft.area):
+                yield other, timetable
 
     def _holding(self) -> Iterator[tuple[DispatchRequest, PhaseTimes]]:
         for request in self._register:

@@ -31,6 +31,8 @@ REVISION = "request.revision"
 SHORTFALL = "request.shortfall"
 SERVICE = "service"
 """Actor of transitions by the clock."""
+_DRILLS = 2
+"""Version of the entry that makes a drill."""
 
 Said = TypeVar("Said")
 S = RequestState
@@ -196,7 +198,9 @@ class RequestRegister:
         )
         created = {} if request.history else {"draft": request.draft, "idempotency_key": request.idempotency_key}
         keyed = {} if key is None else {"key": key}
-        body = {"id": request.id, **_plain(step), **_plain({**created, **changes}), **keyed}
+        # Whoever takes a drill for a call would pay it: services of before drills refuse the entry that makes one.
+        version = {"v": _DRILLS} if created and request.draft.is_drill else {}
+        body = {**version, "id": request.id, **_plain(step), **_plain({**created, **changes}), **keyed}
         self._record(TRANSITION, at.timestamp(), body)
         self._note_key(key, request.id, step)
         return self._put(replace(request, state=to, history=(*request.history, step), **changes))

@@ -25,6 +25,7 @@ def check_draft(draft: RequestDraft, *, now: datetime, known_areas: Collection[s
     expected = _DIRECTION_OF.get(draft.product, draft.direction)
     if draft.direction is not expected:
         raise InputError("direction", draft.direction.value, f"{expected.value!r} for {draft.product.value}")
+    _check_drill(draft)
     _check_window(draft, limits)
     _check_notice(draft, now, limits)
 
@@ -52,6 +53,15 @@ def _check_amounts(draft: RequestDraft, limits: DraftLimits) -> None:
         raise InputError("ramp_minutes", draft.ramp_minutes, f"0 to {limits.max_ramp_minutes:g} minutes")
     if draft.rebound_cap_kw is not None and not (isfinite(draft.rebound_cap_kw) and draft.rebound_cap_kw >= 0.0):
         raise InputError("rebound_cap_kw", draft.rebound_cap_kw, "a finite number of at least 0, or nothing")
+
+
+def _check_drill(draft: RequestDraft) -> None:
+    if not 0.0 < draft.drawn_ratio <= 1.0:
+        raise InputError("drawn_ratio", draft.drawn_ratio, "a share above 0, at most 1")
+    if draft.drawn_ratio < 1.0 and not draft.is_drill:
+        raise InputError("drawn_ratio", draft.drawn_ratio, "1 for a call: only drills are for a drawn part")
+    if draft.is_drill and draft.product is Product.REGULATION:
+        raise InputError("purpose", draft.purpose.value, "'call' for regulation: a drill holds one power")
 
 
 def _check_window(draft: RequestDraft, limits: DraftLimits) -> None:

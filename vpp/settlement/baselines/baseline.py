@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vpp.domain.errors import InputError
 from vpp.domain.performance import Baseline
-from vpp.domain.request import BaselineMethod, RequestDraft
+from vpp.domain.request import BaselineMethod, RequestDraft, stated
 from vpp.domain.resource import STORING, ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
@@ -194,6 +194,7 @@ class _Computation:
             window=window,
             notice_s=self.times.notice_s,
             event_days=self.event_days,
+            called=self.called,
             calendar=self.calendar,
             rules=self.rules,
         ).find()
@@ -330,7 +331,7 @@ class _Computation:
 
     def _fingerprint(self, reference: Reference, *arrays: FloatArray) -> str:
         facts = {
-            "draft": {name: str(value) for name, value in asdict(self.draft).items()},
+            "draft": {name: str(value) for name, value in stated(self.draft).items()},
             "resources": [self.index.resources[row].id for row in self.rows.tolist()],
             "notice_s": self.times.notice_s,
             "start_s": self.times.start_s,

@@ -69,7 +69,7 @@ class FrozenEstimates:
         first = min(local_day(self.notice_s), today)
         return Evidence(
             days=tuple(first - timedelta(days=back) for back in range(1, self.lookback_days + 1)),
-            read=lambda day: self.meter.read(day_grid(day))[rows],
+            read=lambda day: self._uncalled_kw(day_grid(day), rows),
             today=today,
             today_kw=self._today_kw(today, rows),
             event=(np.arange(self.event.count) + round((self.event.start_s - begin_s) / STEP_S)) % STEPS_PER_DAY,
@@ -81,5 +81,8 @@ class FrozenEstimates:
     def _today_kw(self, today: date, rows: IdArray) -> FloatArray:
         """Return the event's day as far as it was metered at notice and not called, shape ``(n_rows, 96)``."""
         grid = day_grid(today)
-        known = self.called.free(grid) & (grid.starts_s() + grid.step_s <= self.notice_s)
-        return np.where(known, self.meter.read(grid)[rows], np.nan)
+        return np.where(grid.starts_s() + grid.step_s <= self.notice_s, self._uncalled_kw(grid, rows), np.nan)
+
+    def _uncalled_kw(self, grid: TimeGrid, rows: IdArray) -> FloatArray:
+        """Return what was metered, NaN where the portfolio was called, shape ``(n_rows, grid.count)``."""
+        return np.where(self.called.free(grid), self.meter.read(grid)[rows], np.nan)

@@ -13,6 +13,7 @@ from vpp.domain.units import SECONDS_PER_DAY, STEP_S, STEPS_PER_DAY
 from vpp.fleet.calendar import DayCalendar, DayType, day_grid, local_day
 from vpp.fleet.index import CLASSES
 from vpp.ports import IntervalMeter
+from vpp.settlement.baselines.called_hours import NOT_CALLED, CalledHours
 
 _LEAST_TO_JUDGE = 3
 """Of two days neither can be called the odd one."""
@@ -93,6 +94,8 @@ class DaySearch:
         event: Steps that want one.
         window: Steps before notice.
         notice_s: Epoch seconds of the notice; only days before its day count.
+        event_days: Days on which the portfolio was called; none of them is chosen.
+        called: Hours in which it was called; those of a chosen day, a drill's, do not enter the mean.
     """
 
     meter: IntervalMeter
@@ -102,6 +105,7 @@ class DaySearch:
     window: TimeGrid
     notice_s: float
     event_days: Collection[date]
+    called: CalledHours = NOT_CALLED
     calendar: DayCalendar
     rules: BaselineRules
 
@@ -168,11 +172,12 @@ class DaySearch:
             return "no metering", None
         if share < self.rules.completeness_ratio:
             return f"only {share:.1%} metered", None
+        own_kw = np.where(self.called.free(day_grid(day)), power_kw, np.nan)
         return "", _Day(
             day=day,
             class_kwh=_class_kwh(power_kw[metered], self.class_code[metered]),
-            event_kw=power_kw[:, _steps_of_day(self.event)],
-            window_kw=power_kw[:, _steps_of_day(self.window)],
+            event_kw=own_kw[:, _steps_of_day(self.event)],
+            window_kw=own_kw[:, _steps_of_day(self.window)],
         )
 
     def _drop_odd(self, kept: list[_Day]) -> list[tuple[str, str]]:

@@ -57,6 +57,12 @@ class BandRule:
         if self.bands[-1].penalty_factor != 0.0:
             raise InputError("penalty_factor", self.bands[-1].penalty_factor, "0 in the last, endless band")
 
+    @property
+    def kept_between(self) -> tuple[float, float]:
+        """Ratios of delivered to committed between which nothing is charged and all that is delivered is paid."""
+        full = next(band for band in self.bands if band.lo <= 1.0 < band.hi)
+        return full.lo, full.hi
+
     def paid_ratio(self, delivered_ratio: float) -> float:
         """Return what is paid, in units of the committed amount; less than nothing delivered counts as nothing."""
         paid = 0.0

@@ -1,6 +1,7 @@
 """One definition of who can be counted on."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tests.unit.vpp.planning.parts import EV, HVAC, NOW, NOW_S, state
 from tests.unit.vpp.settlement.baselines.baseline_parts import Ledger, at, baseline_of, draft, fleet, plan
 from vpp.domain.regulation import FOLLOWING
-from vpp.domain.request import Direction, NoticeClass, Product
+from vpp.domain.request import Direction, NoticeClass, Product, Purpose
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import Quality
 from vpp.domain.timegrid import TimeGrid, instant
@@ -18,7 +19,7 @@ from vpp.fleet.calendar import local_day
 from vpp.planning.flexibility.flexibility_inputs import usable_rows
 from vpp.settlement.baselines.measurable import measurable_rows
 from vpp.settlement.baselines.reference_days import BaselineRules
-from vpp.state.eligibility import WORDS, Standing, barred_rows, part_rows, standing
+from vpp.state.eligibility import WORDS, Standing, barred_rows, drawn_rows, part_rows, standing
 
 RULES = BaselineRules()
 
@@ -142,3 +143,21 @@ def test_a_cut_counts_no_photovoltaics_and_a_signal_only_who_can_follow_it() -> 
     signal = part_rows(replace(asked, product=Product.REGULATION), index)
     np.testing.assert_array_equal(signal, here & index.is_class(*FOLLOWING))
     assert not signal[HVAC]
+
+
+def test_a_drill_draws_its_share_the_same_again_and_another_at_another_time() -> None:
+    drill = draft(purpose=Purpose.DRILL, drawn_ratio=0.2)
+    drawn = drawn_rows(drill, 20_000)
+    assert drawn.mean() == pytest.approx(0.2, abs=0.01)
+    assert np.array_equal(drawn, drawn_rows(drill, 30_000)[:20_000]), "whoever joins later changes nobody's lot"
+    other = drawn_rows(replace(drill, start_at=drill.start_at + timedelta(minutes=15)), 20_000)
+    assert (drawn & other).mean() == pytest.approx(0.04, abs=0.01), "independent lots"
+    elsewhere = drawn_rows(replace(drill, area="north"), 20_000)
+    assert (drawn & elsewhere).mean() == pytest.approx(0.04, abs=0.01)
+
+
+def test_only_drawn_rows_take_part_in_a_drill() -> None:
+    index = state().index
+    drill = draft(purpose=Purpose.DRILL, drawn_ratio=0.5)
+    assert np.array_equal(part_rows(drill, index), part_rows(draft(), index) & drawn_rows(drill, len(index)))
+    assert np.array_equal(part_rows(replace(drill, drawn_ratio=1.0), index), part_rows(draft(), index))

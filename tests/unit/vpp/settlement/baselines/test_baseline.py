@@ -7,10 +7,11 @@ import pytest
 
 from tests.unit.vpp.settlement.baselines.baseline_parts import EVENT_DAY, Ledger, at, baseline_of, draft, fleet, plan
 from vpp.domain.errors import InputError
-from vpp.domain.request import BaselineMethod, NoticeClass
+from vpp.domain.request import BaselineMethod, NoticeClass, Purpose
 from vpp.domain.resource import ResourceClass
 from vpp.fleet.calendar import DayCalendar, DayType
 from vpp.fleet.holidays import CHINA
+from vpp.settlement.baselines.called_hours import CalledHours
 from vpp.settlement.baselines.reference_days import Adjustment, BaselineRules
 
 HVAC, EV, STORAGE, V2G = (
@@ -49,6 +50,33 @@ def test_the_mean_is_taken_step_by_step_and_row_by_row() -> None:
     result = baseline_of(meter, fleet(HVAC, HVAC))
     expected = 102.0 + np.arange(71.0, 78.0)
     assert result.power_kw == pytest.approx(np.array([expected, 2.0 * expected]))
+
+
+def test_hours_of_a_drill_on_a_reference_day_do_not_enter_the_mean_and_the_day_stays() -> None:
+    meter = five_days(1)
+    meter.days[date(2026, 7, 14)][0, 71:74] = 10.0
+    drilled = CalledHours(spans=((at(17, 50, date(2026, 7, 14)), at(18, 20, date(2026, 7, 14))),))
+    result = baseline_of(meter, fleet(HVAC), called=drilled)
+    assert result.reference_days == REFERENCE_DAYS
+    assert result.power_kw == pytest.approx(np.full((1, 7), 100.0))
+    assert baseline_of(meter, fleet(HVAC)).power_kw[0, 0] == pytest.approx(82.0), "as it would be without"
+
+
+@pytest.mark.parametrize("method", [BaselineMethod.MEAN_10_OF_10, BaselineMethod.HIGH_4_OF_5])
+def test_hours_of_a_drill_do_not_enter_the_baselines_of_rule_books(method: BaselineMethod) -> None:
+    meter = five_days(1)
+    for back in range(1, 25):
+        meter.fill(EVENT_DAY - timedelta(days=back), 100.0)
+    meter.days[date(2026, 7, 14)][0, 71:74] = 10.0
+    drilled = CalledHours(spans=((at(17, 45, date(2026, 7, 14)), at(18, 30, date(2026, 7, 14))),))
+    result = baseline_of(meter, fleet(HVAC), draft(baseline_method=method), called=drilled)
+    assert result.power_kw == pytest.approx(np.full((1, 7), 100.0))
+
+
+def test_what_a_draft_does_not_say_changes_no_hash() -> None:
+    plain = baseline_of(five_days(1), fleet(HVAC)).input_sha256
+    assert plain == "f72cc2bda6559c1906c8b2a44223aa05cb9c29f89a189c553226f9b58262a546", "as before there were drills"
+    assert baseline_of(five_days(1), fleet(HVAC), draft(purpose=Purpose.DRILL)).input_sha256 != plain
 
 
 def test_a_day_hotter_by_a_tenth_lifts_the_baseline_by_a_tenth() -> None:

@@ -1,0 +1,106 @@
+"""Verified power: what events have shown an area to deliver, as far as it is still true.
+
+::
+
+    verified = greatest of  shown power x min(1, followed in the last test / followed then)
+
+An event shows what it delivered; a drill of a drawn part shows that times the whole area's quoted power over the drawn
+part's (ratio estimate; Cochran 1977, Sampling Techniques, chapter 6). A *test* asked for all that was expected: how
+much of it came says how the devices follow commands now, so whatever was shown before counts for no more than that. An
+event of which others made up for whoever did not follow is no test. After its validity an event shows nothing any more.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vpp.domain.flexibility import Verified
+from vpp.domain.request import DispatchRequest, Product
+
+_TEST_RATIO = 0.9
+"""Least share of the quoted even-chance power that was committed in a test."""
+NOTHING = Verified()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What one event has shown of its area and direction.
+
+    Attributes:
+        kw: Mean power of the whole area.
+        at_s: Epoch seconds of the end of its hold; NaN where it is not known, as of requests forgotten before times
+            were kept: such an event does not expire.
+        followed_ratio: Share of what its devices would give if all followed every command, 0-1, NaN where unknown.
+        is_test: It asked for all that was expected.
+    """
+
+    kw: float
+    at_s: float = math.nan
+    followed_ratio: float = math.nan
+    is_test: bool = False
+
+
+def shown_by(request: DispatchRequest, delivered_mean_kw: float) -> Shown | None:
+    """Return what a settled request has shown, ``None`` for regulation and where nothing was metered.
+
+    Args:
+        request: The request, with the quote it was accepted by.
+        delivered_mean_kw: Mean power delivered over the hold.
+    """
+    committed_kw, quote = request.accepted_kw, request.quote
+    if request.draft.product is Product.REGULATION or not math.isfinite(delivered_mean_kw):
+        return None
+    at_s = request.draft.end_at.timestamp()
+    if quote is None or not committed_kw or quote.p50_kw <= 0.0:
+        return Shown(kw=delivered_mean_kw, at_s=at_s)
+    whole = 1.0 if quote.whole_kw is None else max(quote.whole_kw / quote.p50_kw, 1.0)
+    return Shown(
+        kw=delivered_mean_kw * whole,
+        at_s=at_s,
+        followed_ratio=min(max(delivered_mean_kw / committed_kw, 0.0), 1.0) * quote.delivery_ratio,
+        is_test=committed_kw >= _TEST_RATIO * quote.p50_kw,
+    )
+
+
+def verified_by(events: Iterable[Shown], *, now_s: float, valid_s: float) -> Verified:
+    """Return what is verified of one area and direction.
+
+    Args:
+        events: Its events, in any order.
+        now_s: The present, epoch seconds.
+        valid_s: Time for which an event counts.
+    """
+    valid = [one for one in events if math.isnan(one.at_s) or now_s - one.at_s <= valid_s]
+    if not valid:
+        return NOTHING
+    test = max((one for one in valid if one.is_test), key=lambda one: one.at_s, default=None)
+    kw = max(one.kw * _still(one, test) for one in valid)
+    return Verified(
+        kw=max(kw, 0.0), at_s=max((one.at_s for one in valid if not math.isnan(one.at_s)), default=math.nan)
+    )
+
+
+def together(parts: Sequence[Verified]) -> Verified:
+    """Return what is verified of areas in all, as old as the oldest; an area without any adds nothing."""
+    seen = [one for one in parts if one.kw > 0.0]
+    oldest_s = min((one.at_s for one in seen if not math.isnan(one.at_s)), default=math.nan)
+    return Verified(kw=sum(one.kw for one in seen), at_s=oldest_s)
+
+
+def worth_keeping(events: Iterable[Shown]) -> Sequence[Shown]:
+    """Return the events that may still decide, oldest first: none later shows as much, or it is the last test."""
+    ordered = sorted(events, key=lambda one: (-math.inf if math.isnan(one.at_s) else one.at_s, one.kw))
+    kept: list[Shown] = []
+    greatest, tested = -math.inf, False
+    for one in reversed(ordered):
+        if one.kw > greatest or (one.is_test and not tested):
+            kept.append(one)
+        greatest, tested = max(greatest, one.kw), tested or one.is_test
+    return kept[::-1]
+
+
+def _still(one: Shown, test: Shown | None) -> float:
+    """Return the share of what an event has shown that the last test leaves of it."""
+    if test is None or one.at_s >= test.at_s or not one.followed_ratio > 0.0 or math.isnan(test.followed_ratio):
+        return 1.0
+    return min(test.followed_ratio / one.followed_ratio, 1.0)
