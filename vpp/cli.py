@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from vpp.bootstrap.drill.commands import drill
 from vpp.bootstrap.record.commands import audit, erase
 from vpp.domain.errors import VppError
 from vpp.lab.backtest.commands import backtest
@@ -220,6 +221,7 @@ def demo(
 
 
 app.command()(simulate)
+app.command()(drill)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from tests.story.processes import environment, running, stop, vpp, wait_until
 from vpp.bootstrap.store import Store
 from vpp.lab.compose.subprocesses import free_block
 
-COMMANDS = ("serve", "fleet", "demo", "replay", "audit", "audit verify", "check-config", "openapi")
+COMMANDS = ("serve", "fleet", "demo", "drill", "replay", "audit", "audit verify", "check-config", "openapi")
 SMALL_FLEET = (*("--stations", 3, "--inverters", 2, "--batteries", 1, "--v2g", 1, "--sites", 0), "--history-days", 1)
 
 
@@ -51,6 +51,10 @@ def test_every_command_explains_itself(tmp_path: Path) -> None:
 )
 def test_a_wrong_argument_is_one_line(arguments: tuple[str, ...], told: str, tmp_path: Path) -> None:
     assert told in one_line(tmp_path, *arguments)
+
+
+def test_a_drill_of_a_service_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    assert "no service answers" in one_line(tmp_path, "drill", "--area", "north", HTTP="127.0.0.1:1")
 
 
 @pytest.mark.parametrize(
