@@ -21,6 +21,7 @@ from vpp.application.requests.retention import DeliveryParts, RequestRetention
 from vpp.bootstrap.clocks import guard_of
 from vpp.bootstrap.parts.core import Core, resume_means
 from vpp.bootstrap.parts.device_plane import claim, give_defaults
+from vpp.bootstrap.parts.drills import drills_of
 from vpp.bootstrap.parts.plant import operator_parts, plant_of
 from vpp.bootstrap.parts.policies import planning_policy
 from vpp.bootstrap.parts.programme import programme_in
@@ -67,6 +68,7 @@ class Service:
         fast: Controls.
         requests: Requests from submission to settlement.
         watch: Alarms and reports.
+        drills: Tests of its own fleet.
         plant: The service as its edges see it.
         keeping: Upkeep of the record.
         fleet_id: Name of the fleet on a bus, empty until the service leads.
@@ -117,6 +119,7 @@ class Service:
             settings=settings,
         )
         self.watch = WatchParts.of(core, picture, self.requests, scraped=scraped)
+        self.drills = drills_of(core, picture, self.requests, self.watch, settings)
         self.fast = self._fast_loop()
         operators = operator_parts(
             core,
@@ -197,6 +200,7 @@ class Service:
         self._supervisor.watch("slow", self.slow.run)
         self._supervisor.watch("settlement", self._settle)
         self._supervisor.watch("quotes", self.requests.shadows.run)
+        self._supervisor.watch("drills", self.drills.run)
         overdue = self._checkpointer is not None and self._checkpointer.overdue
         self._supervisor.watch("record", partial(self.keeping.run, at_once=overdue))
         self._supervisor.watch("heads", self.core.trust.run)

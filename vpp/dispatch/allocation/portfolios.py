@@ -11,6 +11,7 @@ from vpp.domain.performance import Baseline
 from vpp.domain.request import DispatchRequest
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.fleet.index import CLASSES, FleetIndex
+from vpp.state.eligibility import drawn_rows
 
 
 class FrozenPortfolio(NamedTuple):
@@ -49,10 +50,12 @@ class Portfolios:
         Args:
             request: The request.
             baseline: As frozen, ``None`` where none was.
-            portfolios: Rows that count by request id; all rows of its area where it is not named.
+            portfolios: Rows that count by request id; all rows of its area, or the drawn ones, where it is not named.
         """
         named = portfolios.get(request.id)
         rows = self._index.in_area(request.draft.area) if named is None else named
+        if named is None and request.draft.drawn_ratio < 1.0:
+            rows = rows & drawn_rows(request.draft, len(rows))
         if len(self._index.out_of_service):
             rows = rows & self._index.in_service
         if baseline is None:
