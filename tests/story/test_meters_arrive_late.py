@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.story.test_delivery_is_released import called
+from tests.story.test_delivery_is_released import called, passed
 from tests.story.test_requests_are_forgotten import Began, begin
 from tests.story.test_service_of_a_quiet_town import Still
 from tests.story.town import INDEX
@@ -88,3 +88,14 @@ async def test_a_request_is_not_forgotten_before_its_late_meters_are_measured(be
     await made.service.keeping.turn()
     with pytest.raises(ForgottenError):
         plant.request(request_id)
+
+
+async def test_meters_older_than_the_retention_of_intervals_correct_nothing(begin: Began) -> None:
+    made = await begin(interval_days=1.0)
+    request_id = await called(made)
+    grid, rows, first_kw = late(made, request_id, 1.0)
+    await passed(made, 72.0)
+    await made.service.plant.import_meters(grid, [INDEX.resources[row].id for row in rows.tolist()], first_kw)
+    assert not made.service.requests.settlement.awaits_correction(request_id)
+    await made.service.requests.settlement.settle_finished()
+    assert made.service.plant.settlements()[0].version == 1

@@ -13,7 +13,7 @@ from tests.story.conftest import Story
 from vpp.bootstrap.record.settlement_audit import audited, run_settlement_audit
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
-from vpp.domain.errors import ConfigurationError
+from vpp.domain.errors import ConfigurationError, ConflictError
 from vpp.domain.timegrid import TimeGrid
 
 
@@ -58,6 +58,14 @@ def test_a_changed_meter_is_found_in_its_interval(
     assert not body["holds"]
     step = delivered.performance.intervals.index(held)
     assert f"intervals.measured_kw[{step}]" in {one["field"] for one in body["differences"]}
+
+
+def test_a_settlement_whose_intervals_are_kept_no_longer_is_no_difference(delivered: Story, tmp_path: Path) -> None:
+    settings, store = copy_of(delivered, tmp_path)
+    store.meters.forget(delivered.request.draft.start_at.timestamp() + 1800.0)
+    with pytest.raises(ConflictError, match="VPP_INTERVAL_DAYS"):
+        audited(settings, store, delivered.request.id)
+    store.close()
 
 
 def test_a_request_that_was_not_settled_is_named(delivered: Story) -> None:

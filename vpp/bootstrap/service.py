@@ -17,6 +17,7 @@ from vpp.application.operating_picture import OperatingPicture, PlansInForce
 from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.requests.commitments import Commitments
+from vpp.application.requests.interval_retention import IntervalRetention
 from vpp.application.requests.retention import DeliveryParts, RequestRetention
 from vpp.bootstrap.clocks import guard_of
 from vpp.bootstrap.parts.core import Core, resume_means
@@ -128,6 +129,7 @@ class Service:
             inputs=self.inputs,
             slow=self.slow,
             patience_wall_s=lambda: self.fast.patience_wall_s,
+            interval_days=settings.interval_days,
         )
         self._handover = operators.handover
         self.plant = plant_of(core, picture, self.requests, self.watch, operators)
@@ -178,6 +180,7 @@ class Service:
             "checkpoint": self._checkpointer.checkpoint,
             **archiving_steps(core, self.watch, self._checkpointer, self.settings.record_keep_days),
             "requests": self._retention().forget,
+            "intervals": self._interval_retention().forget,
             "heads": core.trust.vouch,
         }
         self.fleet_id = core.store.registry.fleet_id(self.settings.fleet_id)
@@ -242,7 +245,6 @@ class Service:
             engine=core.engine,
             journal=core.store.journal,
             delivery=DeliveryParts(
-                meters=core.store.meters,
                 measurement=parts.measurement,
                 settlement=parts.settlement,
                 official=parts.official,
@@ -250,6 +252,18 @@ class Service:
             ),
             announcements=parts.announcements,
             keep_days=self.settings.request_days,
+        )
+
+    def _interval_retention(self) -> IntervalRetention:
+        core, parts = self.core, self.requests
+        return IntervalRetention(
+            clock=core.clock,
+            book=core.engine.book,
+            meters=core.store.meters,
+            awaits_correction=parts.settlement.awaits_correction,
+            lookback_days=parts.measurement.programme.rules.lookback_days,
+            keep_days=self.settings.interval_days,
+            with_requests=self.settings.request_days > 0.0,
         )
 
     def _fast_loop(self) -> FastLoop:

@@ -103,6 +103,11 @@ class Settings(RecordSettings, DrillSettings):
         " store if empty",
     )
     telemetry_days: Positive = Field(400.0, description="days that samples are kept in the telemetry store")
+    interval_days: Positive = Field(
+        400.0,
+        description="days that metered quarters of an hour are kept; longer where a request that is not settled, or a"
+        " baseline, needs them",
+    )
     frame_days: Positive | None = Field(
         None, description="days that recorded frames are kept for vpp replay; for ever if unset"
     )

@@ -89,6 +89,19 @@ class RequestState(StrEnum):
     FAILED = "failed"
 
 
+OVER = frozenset(
+    {
+        RequestState.DECLINED,
+        RequestState.EXPIRED,
+        RequestState.CANCELLED,
+        RequestState.FAILED,
+        RequestState.SUPERSEDED,
+        RequestState.SETTLED,
+    }
+)
+"""States after which nothing more becomes of a request; one that ramped and was superseded is settled first."""
+
+
 class Verdict(StrEnum):
     """Verdict of a quote."""
 

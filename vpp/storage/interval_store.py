@@ -21,6 +21,8 @@ from vpp.ports import LEAST_METERED_RATIO
 from vpp.storage.sql import interval_frames, storing
 
 _CACHE_BYTES = 512 * 2**20
+_FORGOTTEN_AT_ONCE = 24
+"""Intervals of one deletion, six hours: 10 MB of 70,000 rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,12 @@ class IntervalStore:
     def n_resources(self) -> int:
         """Number of fleet rows that ``read`` returns."""
         return self._n_resources
+
+    @property
+    def first_s(self) -> float | None:
+        """Epoch seconds at which the first interval kept starts, ``None`` where there is none."""
+        with self._guard:
+            return min(self._starts, default=None)
 
     def grow(self, n_resources: int) -> None:
         """Make ``read`` return at least that many fleet rows."""
@@ -114,23 +122,15 @@ class IntervalStore:
     def forget(self, before_s: float) -> int:
         """Delete the intervals that start before an instant, epoch seconds; return how many; blocks.
 
+        A few of them are deleted at a time, the oldest first: no writer waits for long.
+
         Raises:
-            StorageError: The database takes nothing now; nothing was deleted.
+            StorageError: The database takes nothing now; what was not deleted goes with the next call.
         """
-        with self._writing:
-            with self._guard:
-                old = [start for start in self._starts if start < before_s]
-            if not old:
-                return 0
-            with storing("the metered intervals"), self._engine.begin() as connection:
-                connection.execute(sa.delete(interval_frames).where(interval_frames.c.start_s <= max(old)))
-            with self._guard:
-                for start in old:
-                    self._starts.discard(start)
-                    self._unwritten.pop(start, None)
-                    if start in self._frames:
-                        self._held_bytes -= _size(self._frames.pop(start))
-        return len(old)
+        count = 0
+        while deleted := self._forget_some(before_s):
+            count += deleted
+        return count
 
     def import_rows(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
         """Merge metered means of some rows into the frames, in one transaction; NaN leaves a value as it was.
@@ -171,6 +171,22 @@ class IntervalStore:
     def read_completeness(self, grid: TimeGrid) -> FloatArray:
         """Return the share of each interval that was measured, 0 where nothing was, shape as ``read``."""
         return self._columns(grid, "completeness", missing=0.0)
+
+    def _forget_some(self, before_s: float) -> int:
+        with self._writing:
+            with self._guard:
+                old = sorted(start for start in self._starts if start < before_s)[:_FORGOTTEN_AT_ONCE]
+            if not old:
+                return 0
+            with storing("the metered intervals"), self._engine.begin() as connection:
+                connection.execute(sa.delete(interval_frames).where(interval_frames.c.start_s <= old[-1]))
+            with self._guard:
+                for start in old:
+                    self._starts.discard(start)
+                    self._unwritten.pop(start, None)
+                    if start in self._frames:
+                        self._held_bytes -= _size(self._frames.pop(start))
+        return len(old)
 
     def _columns(self, grid: TimeGrid, name: str, *, missing: float) -> FloatArray:
         starts = _starts(grid)

@@ -91,11 +91,16 @@ class Settlement:
         over_s = -(-self._book.timetable(request_id).watched_s // STEP_S) * STEP_S
         return now_s > over_s and self._metered_until_s() >= over_s
 
-    def meters_arrived(self, grid: TimeGrid) -> None:
-        """Note that meters of past intervals came in late: what they were settled by is measured again."""
+    def meters_arrived(self, grid: TimeGrid, *, kept_from_s: float = -math.inf) -> None:
+        """Note that meters of past intervals came in late: what they were settled by is measured again.
+
+        A request that began before ``kept_from_s``, epoch seconds, is not: its other intervals are kept no longer.
+        """
         for request in self._book.all():
             times = self._book.timetable(request.id) if request.id in self._issued else None
-            if times is not None and times.ramp_s < grid.end_s and grid.start_s < times.watched_s:
+            if times is None or times.ramp_s < kept_from_s:
+                continue
+            if times.ramp_s < grid.end_s and grid.start_s < times.watched_s:
                 self._late[request.id] = self._late.get(request.id, 0) + 1
 
     def awaits_correction(self, request_id: str) -> bool:

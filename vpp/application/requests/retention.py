@@ -4,10 +4,8 @@ An entry of the journal names the requests and says what stays known of them; me
 in a standby, in a replay and after a restart.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import structlog
 
@@ -18,35 +16,23 @@ from vpp.application.delivery.official_results import OfficialResults
 from vpp.application.delivery.settlement import Settlement, was_ramped
 from vpp.application.requests.announcements import Announcements
 from vpp.application.requests.commitments import Commitments
+from vpp.application.requests.interval_retention import reference_from_s
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.requests.forgotten import FORGOTTEN, Batch
-from vpp.domain.request import DispatchRequest, RequestState
+from vpp.domain.request import OVER, DispatchRequest, RequestState
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
-from vpp.fleet.calendar import day_grid, local_day
-from vpp.ports import Clock, IntervalMemory, Journal
+from vpp.ports import Clock, Journal
 
 _log = structlog.get_logger(__name__)
-_OVER = frozenset(
-    {
-        RequestState.DECLINED,
-        RequestState.EXPIRED,
-        RequestState.CANCELLED,
-        RequestState.FAILED,
-        RequestState.SUPERSEDED,
-        RequestState.SETTLED,
-    }
-)
-"""States after which nothing more becomes of a request; one that ramped and was superseded is settled first."""
 _AT_ONCE = 1_000
 """Requests of one entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryParts:
-    """Parts that remember the delivery of requests, and the metered intervals it is computed from."""
+    """Parts that remember the delivery of requests."""
 
-    meters: IntervalMemory
     measurement: Measurement
     settlement: Settlement
     official: OfficialResults
@@ -85,7 +71,7 @@ class RequestRetention:
         self._lookback_days = delivery.measurement.programme.rules.lookback_days
 
     async def forget(self) -> None:
-        """Forget what may be forgotten now, then metered intervals that neither a request nor a baseline needs.
+        """Forget what may be forgotten now.
 
         Raises:
             StorageError: The database takes nothing now; what was recorded goes out with the next flush.
@@ -104,12 +90,11 @@ class RequestRetention:
             await self._journal.flush()
         if old:
             _log.info("requests forgotten", requests=len(old), older_than_days=self._keep_s / SECONDS_PER_DAY)
-        await asyncio.to_thread(self._delivery.meters.forget, self._reference_from_s((), now_s))
 
     def _is_forgettable(self, request: DispatchRequest, now_s: float) -> bool:
         """Return whether a request is over and settled for long enough, and nothing of it is needed."""
         before_s = now_s - self._keep_s
-        if request.state not in _OVER or request.history[-1].at.timestamp() > before_s:
+        if request.state not in OVER or request.history[-1].at.timestamp() > before_s:
             return False
         if not was_ramped(request):
             return True
@@ -153,9 +138,7 @@ class RequestRetention:
 
     def _reference_from_s(self, ids: Sequence[str], now_s: float) -> float:
         """Return the begin of the first reference day of a request that is kept, or of a later one, epoch seconds."""
-        noticed_s = (request.created_at.timestamp() for request in self._kept(ids))
-        first = local_day(min(noticed_s, default=now_s)) - timedelta(days=self._lookback_days + 1)
-        return day_grid(first).start_s
+        return reference_from_s(self._kept(ids), now_s, self._lookback_days)
 
     def _means_from_s(self, ids: Sequence[str], now_s: float) -> float:
         """Return the start of the first interval in which a request that is kept may be measured, epoch seconds."""

@@ -17,6 +17,7 @@ from vpp.bootstrap.parts.core import Core
 from vpp.bootstrap.parts.requests import RequestParts
 from vpp.bootstrap.parts.watch import WatchParts
 from vpp.domain.timegrid import TimeGrid
+from vpp.domain.units import SECONDS_PER_DAY
 from vpp.fleet.index import FleetIndex
 
 
@@ -65,8 +66,9 @@ def operator_parts(
     inputs: CycleInputs,
     slow: SlowLoop,
     patience_wall_s: Callable[[], float],
+    interval_days: float,
 ) -> OperatorParts:
-    """Return the parts behind the service's administration."""
+    """Return the parts behind the service's administration; metered intervals are kept for ``interval_days``."""
     clock, store, metrics = core.clock, core.store, core.metrics
 
     def index() -> FleetIndex:
@@ -83,7 +85,7 @@ def operator_parts(
 
     def imported(grid: TimeGrid) -> None:
         slow.fleet_changed()
-        requests.settlement.meters_arrived(grid)
+        requests.settlement.meters_arrived(grid, kept_from_s=clock.now_s() - interval_days * SECONDS_PER_DAY)
 
     handover = FleetHandover(
         engine=core.engine, ingest=core.ingest, journal=store.journal, registry=store.registry, serve=serve

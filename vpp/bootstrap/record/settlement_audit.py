@@ -16,7 +16,7 @@ from vpp.bootstrap.parts.restoration import recovered_of, take_up
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
-from vpp.domain.errors import ConfigurationError
+from vpp.domain.errors import ConfigurationError, ConflictError
 from vpp.domain.timegrid import instant
 from vpp.runtime.clock import VirtualClock
 from vpp.settlement.money.programme import Programme
@@ -108,7 +108,7 @@ def audited(settings: Settings, store: Store, request_id: str) -> SettlementAudi
     Raises:
         ConfigurationError: It was not settled, as far as the journal goes.
         UnknownIdError: The journal knows no such request any more.
-        ConflictError: Its baseline was pruned from the journal.
+        ConflictError: Its baseline was pruned from the journal, or its metered intervals are not kept any more.
     """
     entries = [entry for entry in store.journal.entries((ISSUED,)) if entry.body["request_id"] == request_id]
     if not entries:
@@ -122,18 +122,30 @@ def audited(settings: Settings, store: Store, request_id: str) -> SettlementAudi
     # Columns were written in other forms by earlier versions.
     issued = {**body, "shares": shares_body(shares_from(body.get("shares")))}
     pairs = [pair for name in _COMPARED if name in body for pair in _leaves(name, issued[name], again.get(name))]
+    differences = tuple(
+        Difference(field=field, issued=one, recomputed=other) for field, one, other in pairs if not _same(one, other)
+    )
+    if differences:
+        _check_kept(store, request_id, body["intervals"]["start_s"])
     return SettlementAudit(
         request_id=request_id,
         entry=entry.sequence,
         issued_at=instant(entry.at_s).isoformat(),
         programme_sha256=str(body.get("programme_sha256", "")),
         compared=len(pairs),
-        differences=tuple(
-            Difference(field=field, issued=one, recomputed=other)
-            for field, one, other in pairs
-            if not _same(one, other)
-        ),
+        differences=differences,
     )
+
+
+def _check_kept(store: Store, request_id: str, starts_s: Sequence[float]) -> None:
+    """Refuse a settlement whose intervals were deleted; raises ConflictError."""
+    begin_s, first_s = min(starts_s, default=math.inf), store.meters.first_s
+    if begin_s < (math.inf if first_s is None else first_s) and begin_s < math.inf:
+        kept = "none is kept" if first_s is None else f"they are kept from {instant(first_s).isoformat()} on"
+        raise ConflictError(
+            f"request {request_id!r} cannot be measured again: its metered intervals begin at"
+            f" {instant(begin_s).isoformat()}, and {kept} (VPP_INTERVAL_DAYS)"
+        )
 
 
 def _measured_again(

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.unit.vpp.storage.parts import START, START_S, rows
-from vpp.domain.errors import InputError
+from vpp.domain.errors import InputError, StorageError
 from vpp.domain.timegrid import TimeGrid
 from vpp.storage import interval_store
 from vpp.storage.interval_store import IntervalStore
@@ -129,3 +129,25 @@ def test_intervals_of_before_are_deleted_from_memory_and_disk(engine: sa.Engine)
     for read in (store, IntervalStore(engine)):
         np.testing.assert_array_equal(read.read(grid(3)), [[np.nan, 1.0, 2.0]])
     assert len(IntervalStore(engine)._starts) == 2
+
+
+def test_intervals_are_deleted_a_few_at_a_time_the_oldest_first(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interval_store, "_FORGOTTEN_AT_ONCE", 2)
+    store, begun = IntervalStore(engine), list[int]()
+    for step in range(7):
+        store.write(START_S + 900 * step, np.array([float(step)]), np.ones(1))
+
+    def fail(_: sa.Connection) -> None:
+        begun.append(len(begun))
+        if len(begun) == 3:
+            raise sa.exc.OperationalError("delete", {}, OSError("the disk is full"))
+
+    sa.event.listen(engine, "begin", fail)
+    with pytest.raises(StorageError, match="the disk is full"):
+        store.forget(START_S + 900 * 6)
+    assert store.first_s == START_S + 900 * 4, "what was deleted is"
+    assert store.forget(START_S + 900 * 6) == 2
+    assert store.first_s == START_S + 900 * 6
+    assert len(begun) == 4
