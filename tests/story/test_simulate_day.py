@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from vpp.domain.errors import InputError
+from vpp.fleet.index import CLASSES
 from vpp.lab.compose.input_files import InputFiles
 from vpp.lab.simulate import command
 from vpp.lab.simulate.command import SimulateOptions, Simulation
@@ -84,6 +85,17 @@ def test_areas_add_up_to_the_city_and_delivery_is_baseline_less_measured(played:
     assert columns["delivered_kw"][held] == pytest.approx((columns["baseline_kw"] - columns["measured_kw"])[held])
     mean_kw = columns["delivered_kw"][held].mean()
     assert mean_kw == pytest.approx(summary["requests"][0]["delivered_mean_kw"], rel=0.03)
+
+
+def test_classes_add_up_to_the_city_minute_by_minute(played: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = played
+    city = pq.read_table(out / "intervals.parquet", filters=[("area", "==", "city")]).to_pydict()
+    table = pq.read_table(out / "classes.parquet").to_pydict()
+    assert set(table["class"]) == {str(cls) for cls in CLASSES}
+    assert table["time"][:: len(CLASSES)] == city["time"]
+    for name in ("baseline_kw", "measured_kw", "delivered_kw", "actual_kw", "prepared_kw", "ordinary_kw"):
+        parts = np.array(table[name], dtype=float).reshape(-1, len(CLASSES)).sum(axis=1)
+        assert parts == pytest.approx(np.array(city[name], dtype=float), abs=1e-6, nan_ok=True)
 
 
 def test_truth_can_be_recomputed_from_the_files(played: tuple[Path, dict[str, Any]]) -> None:

@@ -31,7 +31,7 @@ from vpp.lab.simulate.outputs import write_outputs
 from vpp.lab.simulate.planned_requests import PlannedRequest, planned_requests, request_bodies, requests_of_days
 from vpp.lab.simulate.presets import Preset, own_fleet, preset
 from vpp.lab.simulate.prices import prices_from_csv
-from vpp.lab.simulate.recorder import AreaRecorder
+from vpp.lab.simulate.recorder import MinuteRecorder
 from vpp.lab.simulate.tables import TransformerTable
 from vpp.lab.twin.environment.environment import weather_of
 from vpp.lab.twin.environment.session_conduct import conducted_sessions
@@ -141,7 +141,7 @@ class Simulation:
             self._preset.fleet, options.out / "transformers.parquet", from_s=self._midnight_s
         )
         self._day: Day | None = None
-        self._areas: AreaRecorder | None = None
+        self._recorder: MinuteRecorder | None = None
 
     @property
     def hours_known(self) -> bool:
@@ -168,10 +168,9 @@ class Simulation:
         began_cpu_s = time.thread_time()
         self._loads.close()
         outcome = None
-        if self._day is not None and self._areas is not None:
-            minutes = self._areas.minutes()
+        if self._day is not None and self._recorder is not None:
             outcome = Outcome.of(
-                self._day, loads=self._loads, minutes=minutes, from_s=self._midnight_s, complete=complete
+                self._day, loads=self._loads, recorder=self._recorder, from_s=self._midnight_s, complete=complete
             )
         summary = summary_of(outcome, self._preset, scale=self._options.scale, seed=self._options.seed)
         summary |= {"world": self._world.title, "hours_known": self.hours_known, "days": self._options.days}
@@ -191,13 +190,13 @@ class Simulation:
         bar = progress.add_task(f"the week before, {len(fleet):,} devices", total=None)
         twin = await self._prerolled(begin_s)
         minutes = self._options.days * _DAY_MINUTES + _SETTLED_MINUTES
-        self._areas = AreaRecorder(fleet, start_s=self._midnight_s, minutes=minutes)
+        self._recorder = MinuteRecorder(fleet, start_s=self._midnight_s, minutes=minutes)
         city = VirtualCity(
             twin,
             settings=virtual_settings(data, **(_SETTINGS | self._regulation() | self._reserve())),
             memory=VolatileMemory(),
             recorder=TruthRecorder(twin, installed_kw=final_defaults_kw(fleet), loads=self._loads.take),
-            observer=self._areas.observe,
+            observer=self._recorder.observe,
             tariff=self._tariff,
             planning_s=_PLANNING_S,
             answer_s=_ANSWER_S,
@@ -207,7 +206,7 @@ class Simulation:
         city.cpu = self._cpu
         progress.update(bar, description="connecting the fleet, first plan")
         await city.found()
-        self._areas.follow(city.service.requests.measurement, city.service.core.engine)
+        self._recorder.follow(city.service.requests.measurement, city.service.core.engine)
         progress.remove_task(bar)
         return city
 

@@ -19,7 +19,7 @@ from vpp.fleet.calendar import SHANGHAI
 from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.lab.simulate.day import Day, RequestResult
 from vpp.lab.simulate.presets import Preset
-from vpp.lab.simulate.recorder import AreaMinutes
+from vpp.lab.simulate.recorder import GroupMinutes, MinuteRecorder
 from vpp.lab.simulate.tables import TransformerTable
 from vpp.lab.twin.delivery_truth import broken_promises, judge, left_early
 from vpp.lab.twin.truth import SessionTruth, Truth
@@ -71,13 +71,16 @@ class Outcome:
     results: tuple[RequestResult, ...]
     judged: tuple[JudgedRequest, ...]
     truth: Truth
-    minutes: AreaMinutes
+    minutes: GroupMinutes
+    classes: GroupMinutes
     loads: TransformerTable
     commands: Mapping[str, int]
     not_restored: RowArray
 
     @classmethod
-    def of(cls, day: Day, *, loads: TransformerTable, minutes: AreaMinutes, from_s: float, complete: bool) -> "Outcome":
+    def of(
+        cls, day: Day, *, loads: TransformerTable, recorder: MinuteRecorder, from_s: float, complete: bool
+    ) -> "Outcome":
         """Return the outcome of a day."""
         city = day.city
         truth = city.recorder.truth()
@@ -90,7 +93,8 @@ class Outcome:
             results=tuple(day.results),
             judged=tuple(j for j in judged if j is not None),
             truth=truth,
-            minutes=minutes,
+            minutes=recorder.areas(),
+            classes=recorder.classes(),
             loads=loads,
             commands=city.plant.commands(),
             not_restored=_unwanted(truth, city.service.core.engine, city.clock.now_s()),

@@ -7,13 +7,14 @@ from vpp.console.cityreport import CityRequest, render_city_day
 from vpp.console.plots import to_png
 from vpp.fleet.index import CLASSES
 from vpp.lab.simulate.outcome import JudgedRequest, Outcome
-from vpp.lab.simulate.tables import RATIO_EDGES, true_minutes, write_intervals, write_sessions
+from vpp.lab.simulate.tables import RATIO_EDGES, true_minutes, write_classes, write_intervals, write_sessions
 from vpp.lab.twin.worlds import ACTUAL, ORDINARY, PREPARED
 
 
 def write_outputs(out: Path, outcome: Outcome, summary: dict[str, object]) -> None:
     """Write everything but ``summary.json`` and ``transformers.parquet``, which is written during the day."""
     write_intervals(out / "intervals.parquet", outcome.minutes, outcome.truth)
+    write_classes(out / "classes.parquet", outcome.classes, outcome.truth)
     sessions = outcome.truth.sessions
     write_sessions(out / "sessions.parquet", sessions, outcome.index, from_s=outcome.from_s, until_s=outcome.until_s)
     pictures = city_pictures(_city_day(outcome), _bands(outcome))

@@ -1,7 +1,8 @@
-"""Minutes of the day as the service sees them, by area: metered load, settlement baseline, target, delivery."""
+"""Minutes of the day as the service sees them, by area and by class: load, settlement baseline, target, delivery."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,39 +12,51 @@ from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.domain.performance import Baseline
 from vpp.domain.request import CITY, Direction, DispatchRequest
-from vpp.domain.telemetry import BoolArray, FloatArray, Quality
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.fleet.fleet_state import FleetState
-from vpp.fleet.index import FleetIndex
+from vpp.fleet.index import CLASSES, FleetIndex
 
 _MEASURED, _TARGET, _DELIVERED, _DUE = range(4)
 _FIGURES = 4
+_ALL = slice(None)
 _MAX_GAP_S = 120.0
 """Longest time a cycle may stand for, as in `vpp.settlement.tracking.Tracker`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AreaMinutes:
-    """One-minute means by area, the city first; NaN where nothing was metered or due. Shapes ``(n_minutes, n_areas)``.
+class GroupMinutes:
+    """One-minute means by group of devices; NaN where nothing was metered or due. Shapes ``(n_minutes, n_groups)``.
 
     Attributes:
         start_s: Epoch seconds of every minute's begin, shape ``(n_minutes,)``.
-        areas: ``"city"`` and the ids of the areas.
+        groups: ``"city"`` and the ids of the areas, or the resource classes of the city.
         measured_kw: Net load by the devices' meters, as the service has it.
         baseline_kw: What it would have been by the settlement's baseline; NaN while no request is measured.
-        target_kw: Change due to requests for this very area, positive up; 0 while none is due.
+        target_kw: Change due to requests for this very area, positive up; 0 while none is due, and for a class.
         delivered_kw: Baseline less measured, positive up; NaN while no request is measured.
     """
 
     start_s: FloatArray
-    areas: tuple[str, ...]
+    groups: tuple[str, ...]
     measured_kw: FloatArray
     baseline_kw: FloatArray
     target_kw: FloatArray
     delivered_kw: FloatArray
 
 
-class AreaRecorder:
+class _Grouping(NamedTuple):
+    """A division of all devices: the number of groups, and the group of every row, shape ``(n_resources,)``."""
+
+    size: int
+    code: CodeArray | RowArray
+
+    def sums(self, values: FloatArray, rows: IdArray | slice = _ALL) -> FloatArray:
+        """Return the sum of every group, shape ``(size,)``, of values of some rows."""
+        return np.bincount(self.code[rows], weights=values, minlength=self.size).astype(np.float64)
+
+
+class MinuteRecorder:
     """Follows the service cycle by cycle; each snapshot holds until the next.
 
     Args:
@@ -54,12 +67,13 @@ class AreaRecorder:
 
     def __init__(self, index: FleetIndex, *, start_s: float, minutes: int) -> None:
         self._index = index
-        self._names = (CITY, *(area.id for area in index.areas))
+        self._areas = (CITY, *(area.id for area in index.areas))
+        self._groupings = (_Grouping(len(index.areas), index.area_code), _Grouping(len(CLASSES), index.class_code))
         self._start_s = start_s
-        self._sums = np.zeros((_FIGURES, minutes, len(self._names)))
+        self._sums = np.zeros((_FIGURES, minutes, self._columns))
         self._seen_s = np.zeros(minutes)
         self._held: tuple[float, FloatArray] | None = None
-        self._curves: dict[str, tuple[Baseline, _AreaCurves]] = {}
+        self._curves: dict[str, tuple[Baseline, tuple[_GroupCurves, ...]]] = {}
         self._class_rows = class_rows(index)
         self._measurement: Measurement | None = None
         self._engine: DispatchEngine | None = None
@@ -71,32 +85,39 @@ class AreaRecorder:
     def observe(self, state: FleetState, result: CycleResult) -> None:
         """Take a cycle."""
         self._close(state.at_s)
-        figures = np.zeros((_FIGURES, len(self._names)))
-        figures[_MEASURED] = self._by_area(np.nan_to_num(state.power_kw))
+        figures = np.zeros((_FIGURES, self._columns))
+        power_kw = np.nan_to_num(state.power_kw)
+        figures[_MEASURED] = _with_city([grouping.sums(power_kw) for grouping in self._groupings])
         for progress in result.progress:
             self._add(figures, state, result.session_kw, progress)
         self._held = (state.at_s, figures)
 
-    def minutes(self) -> AreaMinutes:
-        """Return the record up to the last cycle."""
+    def areas(self) -> GroupMinutes:
+        """Return the record of the city and every area up to the last cycle."""
+        return self._minutes(self._areas, slice(0, len(self._areas)))
+
+    def classes(self) -> GroupMinutes:
+        """Return the record of every resource class of the city up to the last cycle."""
+        return self._minutes(tuple(kind.value for kind in CLASSES), slice(len(self._areas), None))
+
+    @property
+    def _columns(self) -> int:
+        return 1 + sum(grouping.size for grouping in self._groupings)
+
+    def _minutes(self, groups: tuple[str, ...], columns: slice) -> GroupMinutes:
         with np.errstate(invalid="ignore"):
-            means = self._sums / self._seen_s[None, :, None]
+            means = self._sums[:, :, columns] / self._seen_s[None, :, None]
         measured = means[_MEASURED] > -np.inf
         due = measured & (means[_DUE] > 0.0)
         delivered_kw = np.where(due, means[_DELIVERED], np.nan)
-        return AreaMinutes(
+        return GroupMinutes(
             start_s=self._start_s + SECONDS_PER_MINUTE * np.arange(len(self._seen_s), dtype=np.float64),
-            areas=self._names,
+            groups=groups,
             measured_kw=means[_MEASURED],
             baseline_kw=means[_MEASURED] + delivered_kw,
             target_kw=means[_TARGET],
             delivered_kw=delivered_kw,
         )
-
-    def _by_area(self, values: FloatArray) -> FloatArray:
-        """Return sums of the city and of every area, shape ``(n_areas + 1,)``."""
-        sums = np.bincount(self._index.area_code, weights=values, minlength=len(self._index.areas))
-        return np.concatenate(([sums.sum()], sums))
 
     def _add(self, figures: FloatArray, state: FleetState, session_kw: FloatArray, progress: Progress) -> None:
         """Add one running request."""
@@ -105,19 +126,22 @@ class AreaRecorder:
             return
         request = engine.book.get(progress.request_id)
         sign = 1.0 if request.draft.direction is Direction.UP else -1.0
-        curves = self._curves_of(request, measurement.baselines, measurement.portfolios)
-        delivered_kw = curves.baseline_kw(state.at_s, session_kw) - curves.measured_kw(state, session_kw)
-        figures[_TARGET, self._names.index(request.draft.area)] += sign * progress.target_kw
-        figures[_DELIVERED] += np.concatenate(([delivered_kw.sum()], delivered_kw))
+        every = self._curves_of(request, measurement.baselines, measurement.portfolios)
+        delivered_kw = [
+            curves.baseline_kw(state.at_s, session_kw) - curves.measured_kw(state, session_kw) for curves in every
+        ]
+        figures[_TARGET, self._areas.index(request.draft.area)] += sign * progress.target_kw
+        figures[_DELIVERED] += _with_city(delivered_kw)
         figures[_DUE] = 1.0
 
     def _curves_of(
         self, request: DispatchRequest, baselines: Mapping[str, Baseline], portfolios: Mapping[str, BoolArray]
-    ) -> "_AreaCurves":
+    ) -> "tuple[_GroupCurves, ...]":
         baseline = baselines[request.id]
         known = self._curves.get(request.id)
         if known is None or known[0] is not baseline:
-            curves = _AreaCurves(self._index, baseline, portfolios[request.id], self._class_rows)
+            portfolio = portfolios[request.id]
+            curves = tuple(_GroupCurves(of, baseline, portfolio, self._class_rows) for of in self._groupings)
             self._curves[request.id] = known = (baseline, curves)
         return known[1]
 
@@ -136,29 +160,29 @@ class AreaRecorder:
             from_s = end_s
 
 
-class _AreaCurves:
-    """One request's baseline, area by area, with the settlement's own curve."""
+class _GroupCurves:
+    """One request's baseline, group by group, with the settlement's own curve."""
 
     def __init__(
-        self, index: FleetIndex, baseline: Baseline, portfolio: BoolArray, rows_by_class: Mapping[str, BoolArray]
+        self, grouping: _Grouping, baseline: Baseline, portfolio: BoolArray, rows_by_class: Mapping[str, BoolArray]
     ) -> None:
-        self._areas = len(index.areas)
+        self._grouping = grouping
         self._rows = np.flatnonzero(portfolio)
-        self._code = index.area_code[self._rows]
         self._whole = BaselineCurve(baseline, portfolio, rows_by_class)
         self._curves = [
-            BaselineCurve(baseline, portfolio & (index.area_code == area), rows_by_class) for area in range(self._areas)
+            BaselineCurve(baseline, portfolio & (grouping.code == group), rows_by_class)
+            for group in range(grouping.size)
         ]
 
     def baseline_kw(self, at_s: float, session_kw: FloatArray) -> FloatArray:
-        """Return the portfolio's baseline in every area now, shape ``(n_areas,)``."""
+        """Return the portfolio's baseline in every group now, shape ``(n_groups,)``."""
         frozen = np.array([curve.total_kw(at_s) for curve in self._curves])
         if not self._whole.by_session:
             return frozen
         return frozen + self._sums(np.nan_to_num(session_kw[self._rows]))
 
     def measured_kw(self, state: FleetState, session_kw: FloatArray) -> FloatArray:
-        """Return the portfolio's metered load, rows without a valid meter at their baseline, shape ``(n_areas,)``."""
+        """Return the portfolio's metered load, rows without a valid meter at their baseline, shape ``(n_groups,)``."""
         rows = self._rows
         metered = state.power_kw[rows]
         known = state.connected[rows] & np.isfinite(metered) & (state.quality[rows] != Quality.BAD)
@@ -170,4 +194,9 @@ class _AreaCurves:
         return self._sums(np.where(known, metered, np.nan_to_num(by_row)))
 
     def _sums(self, values: FloatArray) -> FloatArray:
-        return np.bincount(self._code, weights=values, minlength=self._areas).astype(np.float64)
+        return self._grouping.sums(values, self._rows)
+
+
+def _with_city(sums: Sequence[FloatArray]) -> FloatArray:
+    """Return the city's sum and those of every grouping, one after the other."""
+    return np.concatenate(([sums[0].sum()], *sums))

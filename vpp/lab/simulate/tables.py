@@ -1,6 +1,6 @@
-"""Tables of a simulated day as Parquet: areas and transformers by the minute, and charging sessions."""
+"""Tables of a simulated day as Parquet: areas, classes and transformers by the minute, and charging sessions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
 from vpp.fleet.index import FleetIndex
-from vpp.lab.simulate.recorder import AreaMinutes
+from vpp.lab.simulate.recorder import GroupMinutes
 from vpp.lab.twin.delivery_truth import ROUNDING_KW, above_limits_kw
 from vpp.lab.twin.truth import SessionTruth, Truth
 from vpp.lab.twin.worlds import ACTUAL, ORDINARY, PREPARED
@@ -127,31 +127,46 @@ class TransformerTable:
         self._pending.clear()
 
 
-def write_intervals(path: Path, minutes: AreaMinutes, truth: Truth) -> None:
+def write_intervals(path: Path, minutes: GroupMinutes, truth: Truth) -> None:
     """Write one row a minute and area; minutes that were not metered are left out.
 
     Columns: ``time, area``; the net loads ``baseline_kw, measured_kw`` of the service; the true ones of three worlds,
     ``actual_kw, prepared_kw, ordinary_kw``, of which the second also has its former name ``counterfactual_kw``; and
     regulation, positive up: ``target_kw, delivered_kw``.
     """
-    actual_kw, prepared_kw, ordinary_kw = (
-        true_minutes(minutes.start_s, truth, world) for world in (ACTUAL, PREPARED, ORDINARY)
-    )
-    seen = np.isfinite(minutes.measured_kw[:, 0]) & np.isfinite(prepared_kw[:, 0])
-    count = len(minutes.areas)
-    columns = {
+    worlds_kw = [true_minutes(minutes.start_s, truth, world) for world in (ACTUAL, PREPARED, ORDINARY)]
+    columns = _columns(minutes, worlds_kw) | {"counterfactual_kw": worlds_kw[PREPARED], "target_kw": minutes.target_kw}
+    _write_minutes(path, "area", minutes, columns)
+
+
+def write_classes(path: Path, minutes: GroupMinutes, truth: Truth) -> None:
+    """Write one row a minute and resource class of the whole city; minutes that were not metered are left out.
+
+    Columns: ``time, class``; the net loads ``baseline_kw, measured_kw`` of the service; the true ones of three worlds,
+    ``actual_kw, prepared_kw, ordinary_kw``; and regulation as settled, positive up: ``delivered_kw``. What was truly
+    delivered is ``prepared_kw`` less ``actual_kw``.
+    """
+    worlds_kw = [_at_minutes(minutes.start_s, truth, truth.class_kw[world]) for world in (ACTUAL, PREPARED, ORDINARY)]
+    _write_minutes(path, "class", minutes, _columns(minutes, worlds_kw))
+
+
+def _columns(minutes: GroupMinutes, worlds_kw: Sequence[FloatArray]) -> dict[str, FloatArray]:
+    """Return what both tables have, each of shape ``(n_minutes, n_groups)``."""
+    return {
         "baseline_kw": minutes.baseline_kw,
-        "counterfactual_kw": prepared_kw,
         "measured_kw": minutes.measured_kw,
-        "actual_kw": actual_kw,
-        "prepared_kw": prepared_kw,
-        "ordinary_kw": ordinary_kw,
-        "target_kw": minutes.target_kw,
+        "actual_kw": worlds_kw[ACTUAL],
+        "prepared_kw": worlds_kw[PREPARED],
+        "ordinary_kw": worlds_kw[ORDINARY],
         "delivered_kw": minutes.delivered_kw,
     }
+
+
+def _write_minutes(path: Path, name: str, minutes: GroupMinutes, columns: Mapping[str, FloatArray]) -> None:
+    seen = np.isfinite(minutes.measured_kw[:, 0]) & np.isfinite(columns["prepared_kw"][:, 0])
     table = {
-        "time": _times(np.repeat(minutes.start_s[seen], count)),
-        "area": pa.array(list(minutes.areas) * int(seen.sum())).dictionary_encode(),
+        "time": _times(np.repeat(minutes.start_s[seen], len(minutes.groups))),
+        name: pa.array(list(minutes.groups) * int(seen.sum())).dictionary_encode(),
         **{name: values[seen].ravel() for name, values in columns.items()},
     }
     pq.write_table(pa.table(table), path, compression="zstd")
@@ -163,11 +178,16 @@ def true_minutes(start_s: FloatArray, truth: Truth, world: int) -> FloatArray:
     Shape ``(len(start_s), n_areas + 1)``.
     """
     by_area = np.concatenate((truth.city_kw[world][:, None], truth.area_kw[world]), axis=1)
+    return _at_minutes(start_s, truth, by_area)
+
+
+def _at_minutes(start_s: FloatArray, truth: Truth, samples_kw: FloatArray) -> FloatArray:
+    """Return samples by the minutes they began at, NaN in others, shape ``(len(start_s), n_groups)``."""
     at = np.searchsorted(truth.start_s, start_s)
     known = at < len(truth.start_s)
     known[known] = truth.start_s[at[known]] == start_s[known]
-    table = np.full((len(start_s), by_area.shape[1]), np.nan)
-    table[known] = by_area[at[known]]
+    table = np.full((len(start_s), samples_kw.shape[1]), np.nan)
+    table[known] = samples_kw[at[known]]
     return table
 
 
