@@ -11,7 +11,7 @@ from vpp.bootstrap.record.commands import audit, erase
 from vpp.domain.errors import VppError
 from vpp.lab.backtest.commands import backtest
 from vpp.lab.bench.commands import bench
-from vpp.lab.commands import Seed, Sessions, WeatherFile, simulate
+from vpp.lab.commands import Seed, Sessions, WeatherFile, honesty, simulate
 
 app = typer.Typer(
     name="vpp",
@@ -222,6 +222,7 @@ def demo(
 
 app.command()(simulate)
 app.command()(drill)
+bench.command()(honesty)
 
 
 @app.command()

@@ -1,6 +1,6 @@
-"""``vpp simulate``: its signature only; it imports what it needs when it runs."""
+"""``vpp simulate`` and ``vpp bench honesty``: signatures only; each imports what it needs when it runs."""
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -115,3 +115,51 @@ def simulate(
     if seeds is not None:
         raise typer.Exit(run_seeds(options, seeds_in(seeds), as_json=json))
     raise typer.Exit(run_simulate(options, as_json=json))
+
+
+def honesty(
+    *,
+    days: Annotated[int, typer.Option(min=1, max=366, help="days of every seed")] = 8,
+    seed: Seed = 1,
+    seeds: Seeds = None,
+    preset: PresetName = "shanghai-2026",
+    scale: Scale = 0.02,
+    world: WorldName = "hostile",
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="the first day  [default: 2026-06-01]")
+    ] = None,
+    calls_per_day: Annotated[
+        float, typer.Option(min=0.0, max=24.0, help="real calls drawn at random, each for as much as p10 says")
+    ] = 1.0,
+    stretch: Annotated[
+        int,
+        typer.Option(
+            min=1, max=60, help="days played as one run; the next begins with a fresh city and what was learnt so far"
+        ),
+    ] = 7,
+    workers: Annotated[int, typer.Option(min=1, help="seeds played beside each other")] = 2,
+    out: Annotated[
+        Path, typer.Option(help="folder of the results; stretches that are there are not played again")
+    ] = Path("honesty"),
+    json: Json = False,
+) -> None:
+    """Play days of a simulated city and judge how often quotes are kept: p10, p50 and p90 by notice and hour.
+
+    Windows of 1 h and 2 h are quoted every quarter of an hour for nobody and judged by hindsight; real calls ask for
+    p10 and are judged by the simulated truth. A run that was stopped is continued with the same --out.
+    """
+    from vpp.lab.honesty.run import HonestyOptions, run_honesty
+    from vpp.lab.honesty.stretch import Course
+    from vpp.lab.simulate.seeds import seeds_in
+
+    course = Course(
+        preset=preset,
+        scale=scale,
+        world=world,
+        first=first.date() if first else date(2026, 6, 1),
+        calls_per_day=calls_per_day,
+        stretch_days=stretch,
+    )
+    chosen = (seed,) if seeds is None else seeds_in(seeds)
+    options = HonestyOptions(course=course, days=days, seeds=chosen, workers=workers, out=out)
+    raise typer.Exit(run_honesty(options, as_json=json))

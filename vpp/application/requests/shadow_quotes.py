@@ -32,7 +32,7 @@ from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
 from vpp.fleet.fleet_state import FleetState
 from vpp.planning.calibration.cells import BLOCKS, DIRECTIONS, LENGTH_STEPS, NOTICES
-from vpp.planning.calibration.hindsight import SeenWindow, least_deliverable_kw
+from vpp.planning.calibration.hindsight import SeenWindow, hindsight_of
 from vpp.planning.calibration.past_snapshot import PastSnapshot
 from vpp.planning.calibration.request_outcome import known_request
 from vpp.planning.calibration.standard_windows import standard_windows
@@ -105,7 +105,7 @@ class ShadowQuotes:
         """Quote and judge every quarter of an hour until cancelled; a turn that fails is logged, and the next comes."""
         clock = self._picture.clock
         while True:
-            await clock.sleep_until(floor_s(clock.now_s() - _AFTER_S, STEP_S) + STEP_S + _AFTER_S)
+            await clock.sleep_until(next_turn_s(clock.now_s()))
             fault = await fault_of(self.turn())
             if fault is not None:
                 _log.error("shadow quotes failed", exc_info=fault)
@@ -187,15 +187,17 @@ class ShadowQuotes:
         if not window.is_metered:
             return _left_out(grid, NOT_METERED)
         groups = basis.groups if index is basis.inputs.state.index else Aggregation.of(index)
-        found = least_deliverable_kw(window, groups, basis.inputs.policy)
+        found = hindsight_of(window, groups, basis.inputs.policy)
         areas = (*(area.id for area in index.areas), CITY)
         under = self._under_dispatch(areas, grid)
-        found[:, under] = np.nan
+        found.least_kw[:, under] = np.nan
+        found.class_kw[:, under[:-1]] = np.nan
         return KnownWindow(
             start_s=start_s,
             steps=steps,
             areas=areas,
-            deliverable_kw=found,
+            deliverable_kw=found.least_kw,
+            class_kw=found.class_kw if steps == LENGTH_STEPS[0] else None,
             left_out=UNDER_DISPATCH if under.any() else "",
         )
 
@@ -221,6 +223,11 @@ class ShadowQuotes:
         except VppError as error:
             _log.warning("request not counted among the quotes kept", request=request.id, why=str(error))
             return None
+
+
+def next_turn_s(now_s: float) -> float:
+    """Return the epoch second of the first turn after ``now_s``."""
+    return floor_s(now_s - _AFTER_S, STEP_S) + STEP_S + _AFTER_S
 
 
 def _left_out(grid: TimeGrid, why: str) -> KnownWindow:

@@ -6,8 +6,8 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from optimizer.heap import keep_freed_memory
 from vpp.bootstrap.runner import run
-from vpp.bootstrap.volatile_store import VolatileMemory
+from vpp.bootstrap.volatile_store import Memory, VolatileMemory
 from vpp.domain.request import Product
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE
@@ -90,6 +90,20 @@ class SimulateOptions:
     days: int = 1
     calls_per_day: float = 0.0
     sure: bool = False
+    learns: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Company:
+    """What a run is given from outside by whoever plays it.
+
+    Attributes:
+        memory: Stores of the service.
+        founded: Called with the city once its fleet is connected and has a plan, before the first day.
+    """
+
+    memory: Memory = field(default_factory=VolatileMemory)
+    founded: Callable[[VirtualCity], None] = lambda _: None
 
 
 def run_simulate(options: SimulateOptions, *, as_json: bool) -> int:
@@ -102,12 +116,14 @@ def run_simulate(options: SimulateOptions, *, as_json: bool) -> int:
     return 0 if finished else STOPPED
 
 
-def simulated(options: SimulateOptions, console: Console) -> tuple[dict[str, Any], bool]:
+def simulated(
+    options: SimulateOptions, console: Console, company: Company | None = None
+) -> tuple[dict[str, Any], bool]:
     """Play the days, write the outputs, and return the summary and whether they were played to their end."""
     began_s = time.perf_counter()
     configure_logging(json=False, level="error")
     keep_freed_memory()
-    simulation = Simulation(options, console)
+    simulation = Simulation(options, console, company)
     finished = run(simulation.run())
     return simulation.finish(began_s, complete=finished is not None), finished is not None
 
@@ -118,10 +134,12 @@ class Simulation:
     Args:
         options: Of the command.
         console: Shows progress.
+        company: What it is given from outside.
     """
 
-    def __init__(self, options: SimulateOptions, console: Console) -> None:
+    def __init__(self, options: SimulateOptions, console: Console, company: Company | None = None) -> None:
         self._options = options
+        self._company = company or Company()
         self._console = console
         self._cpu = CpuMeter()
         self._world = world(options.world)
@@ -194,7 +212,7 @@ class Simulation:
         city = VirtualCity(
             twin,
             settings=virtual_settings(data, **(_SETTINGS | self._regulation() | self._reserve())),
-            memory=VolatileMemory(),
+            memory=self._company.memory,
             recorder=TruthRecorder(twin, installed_kw=final_defaults_kw(fleet), loads=self._loads.take),
             observer=self._recorder.observe,
             tariff=self._tariff,
@@ -207,6 +225,7 @@ class Simulation:
         progress.update(bar, description="connecting the fleet, first plan")
         await city.found()
         self._recorder.follow(city.service.requests.measurement, city.service.core.engine)
+        self._company.founded(city)
         progress.remove_task(bar)
         return city
 
@@ -258,6 +277,7 @@ class Simulation:
             share=options.share,
             seed=options.seed,
             sure=options.sure,
+            learns=options.learns,
         )
         bar = progress.add_task("", total=end_s - begin_s)
         more, printed_s, began_s = True, begin_s, time.perf_counter()

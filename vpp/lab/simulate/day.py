@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from vpp.application.requests.shadow_quotes import next_turn_s
 from vpp.dispatch.requests.phases import PhaseTimes
 from vpp.domain.errors import VppError
 from vpp.domain.request import DispatchRequest, Product, RequestDraft, RequestState, Verdict
@@ -82,6 +83,7 @@ class Day:
         end_s: Epoch seconds of the day's end; it goes on until every request is settled.
         share: Part of the quoted p50 that is asked for where the wanted amount cannot be had.
         sure: No more than the quoted p10 is asked for.
+        learns: The service quotes windows for nobody and learns from them, as it does when it runs by itself.
         seed: Of the signal that a request for regulation is sent (`vpp.lab.twin.signals.regd_like`).
         pace: Lengths of its cycles.
         results: Results of the requests submitted so far.
@@ -93,8 +95,10 @@ class Day:
     share: float
     seed: int = 0
     sure: bool = False
+    learns: bool = False
     pace: Pace = field(default_factory=Pace)
     results: list[RequestResult] = field(default_factory=list)
+    _turn_s: float = 0.0
 
     async def step(self) -> bool:
         """Let one cycle pass; return whether there is more to come."""
@@ -105,6 +109,10 @@ class Day:
             self.results.append(await self._submit(planned))
         running = [(request.draft.product, self._phases(request)) for request in self._accepted()]
         await self.city.cycle(self.pace.at(now_s, running))
+        if self.learns and self.city.clock.now_s() >= self._turn_s:
+            self._turn_s = next_turn_s(self.city.clock.now_s())
+            with self.city.cpu.of("windows"):
+                await self.city.service.requests.shadows.turn()
         return self.city.clock.now_s() < self.last_s
 
     @property

@@ -224,6 +224,7 @@ def _request(result: RequestResult, outcome: Outcome) -> dict[str, object]:
     draft, quote = result.planned.draft, None if result.first is None else result.first.quote
     body: dict[str, object] = {
         "id": None if result.first is None else result.first.id,
+        "submit_at": datetime.fromtimestamp(result.planned.submit_s, SHANGHAI).isoformat(),
         "start_at": draft.start_at.astimezone(SHANGHAI).isoformat(),
         "end_at": draft.end_at.astimezone(SHANGHAI).isoformat(),
         "area": draft.area,
@@ -275,6 +276,7 @@ def _performance(judged: JudgedRequest) -> dict[str, object]:
         "worst_interval_accuracy_ratio": _known(performance.worst_interval_accuracy_ratio),
         "worst_interval_accuracy_true_ratio": _known(truth.get("worst_interval_accuracy_ratio")),
         "worst_interval_accuracy_ordinary_ratio": _known(ordinary.get("worst_interval_accuracy_ratio")),
+        "least_delivered_true_kw": _known(min(truth.get("delivered_kw", ()), default=None)),
         "rebound_peak_kw": _known(performance.rebound_peak_kw),
         "rebound_peak_true_kw": _known(truth.get("rebound_peak_kw")),
         "ramp_minutes": _known(performance.ramp_minutes),

@@ -86,7 +86,7 @@ def _played(
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, console=console) as progress,
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool,
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool,
     ):
         bar = progress.add_task(f"{len(seeds)} seeds, {workers} at a time", total=len(seeds))
         running: dict[Future[tuple[dict[str, Any], bool]], int] = {
@@ -117,7 +117,8 @@ def _collect(
     return finished
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Let this process, a worker of a pool, end soon after its parent."""
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()

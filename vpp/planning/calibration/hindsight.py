@@ -55,27 +55,38 @@ class SeenWindow:
         return bool(known.size) and bool(known.mean() >= _LEAST_METERED_RATIO)
 
 
-def least_deliverable_kw(seen: SeenWindow, groups: Aggregation, policy: FlexibilityPolicy) -> FloatArray:
-    """Return the power that the least quarter of an hour could have delivered, by direction and area, the city last.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hindsight:
+    """What a window could have delivered; ``A`` areas.
+
+    Attributes:
+        least_kw: In its least quarter of an hour, by direction and area, the city last, shape ``(2, A + 1)``.
+        class_kw: Mean over it, by direction, area and class, shape ``(2, A, classes)``.
+    """
+
+    least_kw: FloatArray
+    class_kw: FloatArray
+
+
+def hindsight_of(seen: SeenWindow, groups: Aggregation, policy: FlexibilityPolicy) -> Hindsight:
+    """Return the power that a window could have delivered.
 
     Args:
         seen: The window.
         groups: Of the fleet of its first snapshot.
         policy: What may be promised.
-
-    Returns:
-        Shape ``(2, A + 1)``, kW.
     """
     basis = _basis(seen, groups, policy)
     reachable = _reachable(seen, groups)[:, None, :]
     every = np.ones(len(groups), dtype=np.bool_)
     first = np.zeros(1, dtype=np.int64)
-    found = []
+    least, classes = [], []
     for direction in DIRECTIONS:
-        apart = AreaLaw.of(basis, direction, first, seen.steps, reachable=reachable).expected_kw
+        apart = AreaLaw.of(basis, direction, first, seen.steps, reachable=reachable)
         whole = AreaLaw.of(basis, direction, first, seen.steps, reachable=reachable, level=every).expected_kw
-        found.append(np.append(apart[:-1, 0].min(axis=1), whole[-1, 0].min()))
-    return np.asarray(np.maximum(np.stack(found), 0.0))
+        least.append(np.append(apart.expected_kw[:-1, 0].min(axis=1), whole[-1, 0].min()))
+        classes.append(apart.class_kw[:, :, 0])
+    return Hindsight(least_kw=np.maximum(np.stack(least), 0.0), class_kw=np.stack(classes))
 
 
 def _basis(seen: SeenWindow, groups: Aggregation, policy: FlexibilityPolicy) -> FlexibilityBasis:

@@ -8,6 +8,7 @@ import numpy as np
 from vpp.domain.request import CITY
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import STEP_S, WATT
+from vpp.fleet.index import CLASSES
 from vpp.planning.calibration.calibration import Calibration
 from vpp.planning.calibration.cells import DIRECTIONS, LENGTH_STEPS, NOTICE_STEPS, SHAPE, Cell, block_of
 from vpp.planning.calibration.kept_tally import QUANTILES
@@ -30,6 +31,8 @@ class StandardWindows:
         law_kw: Least p10, p50 and p90 by the normal law, shape ``(N, L, 2, A, 3)``.
         quoted_kw: The same by the law in force, shape ``(N, L, 2, A, 3)``.
         learnt: The law in force was learnt, by direction and level, shape ``(2, 2)``.
+        class_kw: Expected power by notice, direction, area and ``K`` classes, mean over the shortest length, without
+            the city, shape ``(N, 2, A - 1, K)``; ``None`` in entries before it was kept.
     """
 
     at_s: float
@@ -38,6 +41,7 @@ class StandardWindows:
     law_kw: FloatArray
     quoted_kw: FloatArray
     learnt: BoolArray
+    class_kw: FloatArray | None = None
 
     def body(self) -> dict[str, object]:
         """Return the windows as the body of a journal entry, powers to the watt."""
@@ -48,6 +52,7 @@ class StandardWindows:
             "law_kw": np.round(self.law_kw, WATT),
             "quoted_kw": np.round(self.quoted_kw, WATT),
             "learnt": self.learnt,
+            **({} if self.class_kw is None else {"class_kw": np.round(self.class_kw, WATT)}),
         }
 
     @classmethod
@@ -60,6 +65,7 @@ class StandardWindows:
             law_kw=np.asarray(body["law_kw"], dtype=np.float64),
             quoted_kw=np.asarray(body["quoted_kw"], dtype=np.float64),
             learnt=np.asarray(body["learnt"], dtype=np.bool_),
+            class_kw=np.asarray(body["class_kw"], dtype=np.float64) if "class_kw" in body else None,
         )
 
 
@@ -71,11 +77,14 @@ def standard_windows(basis: FlexibilityBasis, calibration: Calibration, now_s: f
     start_s = basis.inputs.grid.start_s + STEP_S * steps
     shape = (len(NOTICE_STEPS), len(LENGTH_STEPS), len(DIRECTIONS), len(chosen) + 1, QUANTILES)
     law_kw, quoted_kw = np.empty(shape), np.empty(shape)
+    class_kw = np.empty((len(NOTICE_STEPS), len(DIRECTIONS), len(chosen), len(CLASSES)))
     every = np.ones(len(basis.groups), dtype=np.bool_)
     for length_code, length in enumerate(LENGTH_STEPS):
         for code, direction in enumerate(DIRECTIONS):
             apart = AreaLaw.of(basis, direction, steps, length)
             whole = AreaLaw.of(basis, direction, steps, length, level=every)
+            if not length_code:
+                class_kw[:, code] = np.moveaxis(apart.class_kw[chosen], 2, 0)
             for notice, at_s in enumerate(start_s.tolist()):
                 city, area = (calibration.law_in(Cell(code, level, notice, block_of(at_s))) for level in range(2))
                 place = notice, length_code, code
@@ -88,6 +97,7 @@ def standard_windows(basis: FlexibilityBasis, calibration: Calibration, now_s: f
         law_kw=law_kw,
         quoted_kw=quoted_kw,
         learnt=np.array([[calibration.learns(code, level) for level in range(SHAPE[1])] for code in range(SHAPE[0])]),
+        class_kw=class_kw,
     )
 
 

@@ -39,6 +39,8 @@ class KnownWindow:
         steps: Length in quarters of an hour.
         areas: Ids of the areas, the city's last.
         deliverable_kw: By direction and area, NaN for windows left out, shape ``(2, A)``.
+        class_kw: Mean over the window by direction, area without the city, and class, shape ``(2, A - 1, classes)``;
+            ``None`` for windows of more than the shortest length, and of entries before it was kept.
         left_out: Reason for which windows are left out, empty where none is.
     """
 
@@ -46,6 +48,7 @@ class KnownWindow:
     steps: int
     areas: tuple[str, ...]
     deliverable_kw: FloatArray
+    class_kw: FloatArray | None = None
     left_out: str = ""
 
     def body(self) -> dict[str, object]:
@@ -56,6 +59,7 @@ class KnownWindow:
             "areas": list(self.areas),
             "deliverable_kw": np.round(self.deliverable_kw, WATT),
             "left_out": self.left_out,
+            **({} if self.class_kw is None else {"class_kw": np.round(self.class_kw, WATT)}),
         }
 
     @classmethod
@@ -66,6 +70,7 @@ class KnownWindow:
             steps=int(body["steps"]),
             areas=tuple(body["areas"]),
             deliverable_kw=np.asarray(body["deliverable_kw"], dtype=np.float64),
+            class_kw=np.asarray(body["class_kw"], dtype=np.float64) if "class_kw" in body else None,
             left_out=str(body["left_out"]),
         )
 

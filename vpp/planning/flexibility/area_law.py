@@ -7,7 +7,8 @@ import numpy as np
 from numerics.arrays import IntArray
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
-from vpp.planning.flexibility.aggregation import summed
+from vpp.fleet.index import CLASSES
+from vpp.planning.flexibility.aggregation import Aggregation, summed
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
 from vpp.planning.flexibility.transformer_headroom import limited_by_feeders
@@ -22,6 +23,7 @@ class AreaLaw:
         below_kw: Standard deviation that counts below it, the loss of whole operators and protocols included.
         above_kw: Standard deviation that counts above it.
         by_operator_kw: Expected power by operator, shape ``(A + 1, operators, W, J)``.
+        class_kw: Expected power by area and class, mean over each window, shape ``(A, classes, W)``.
         ramp_kw_per_min: Joint ramp, shape ``(A + 1, W)``.
     """
 
@@ -29,6 +31,7 @@ class AreaLaw:
     below_kw: FloatArray
     above_kw: FloatArray
     by_operator_kw: FloatArray
+    class_kw: FloatArray
     ramp_kw_per_min: FloatArray
 
     @classmethod
@@ -71,8 +74,15 @@ class AreaLaw:
             below_kw=np.sqrt(own + common + correlated),
             above_kw=np.sqrt(own + common),
             by_operator_kw=by_operator,
+            class_kw=_by_class(mean.mean(axis=2), groups, areas),
             ramp_kw_per_min=with_city(ramp),
         )
+
+
+def _by_class(mean_kw: FloatArray, groups: Aggregation, areas: int) -> FloatArray:
+    """Return sums by area and class of values by group and window, shape ``(areas, classes, W)``."""
+    flat = summed(mean_kw, groups.area * len(CLASSES) + groups.class_code, areas * len(CLASSES))
+    return flat.reshape(areas, len(CLASSES), *mean_kw.shape[1:])
 
 
 def with_city(by_area: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.vpp.planning.parts import EV, HVAC, INDUSTRY, NOW_S, RESOURCES, STORAGE, state
 from vpp.domain.telemetry import FloatArray
 from vpp.fleet.fleet_state import FleetState
-from vpp.planning.calibration.hindsight import SeenWindow, least_deliverable_kw
+from vpp.planning.calibration.hindsight import SeenWindow, hindsight_of
 from vpp.planning.calibration.past_snapshot import PastSnapshot
 from vpp.planning.flexibility.aggregation import Aggregation
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityPolicy
@@ -37,7 +37,7 @@ def seen(*pictures: FleetState, metered_kw: FloatArray | None = None) -> SeenWin
 
 
 def found(window: SeenWindow) -> FloatArray:
-    return least_deliverable_kw(window, Aggregation.of(window.snapshots[0].state.index), FlexibilityPolicy())
+    return hindsight_of(window, Aggregation.of(window.snapshots[0].state.index), FlexibilityPolicy()).least_kw
 
 
 def flat(**rows: FloatArray | float) -> FloatArray:
@@ -112,3 +112,12 @@ def test_raises_are_judged_like_cuts() -> None:
         found(seen(state(soc=np.array([np.nan, 0.7, 0.89, np.nan, np.nan, np.nan]))))[DOWN, CITY] < raised[DOWN, CITY]
     )
     assert found(seen(state(), metered_kw=flat(**{f"row_{STORAGE}": 50.0})))[DOWN, CITY] < raised[DOWN, CITY]
+
+
+def test_classes_tell_what_each_could_have_delivered_on_average() -> None:
+    window = seen(state(), metered_kw=flat(row_4=np.array([360.0, 360.0, 300.0, 360.0])))
+    made = hindsight_of(window, Aggregation.of(window.snapshots[0].state.index), FlexibilityPolicy())
+    assert made.class_kw.shape == (2, 2, 6)
+    assert made.class_kw[UP, WEST, INDUSTRY] == pytest.approx(150.0)
+    assert 75.0 < made.class_kw[UP, WEST, HVAC] < 90.0
+    assert made.class_kw[UP].sum() >= made.least_kw[UP, CITY]

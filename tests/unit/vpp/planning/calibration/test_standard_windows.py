@@ -10,6 +10,7 @@ from tests.unit.vpp.planning.parts import NOW_S
 from vpp.domain.request import CITY, Direction
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_DAY
+from vpp.fleet.index import CLASSES
 from vpp.planning.calibration.calibration import Calibration, Judged
 from vpp.planning.calibration.cells import DIRECTIONS, LENGTH_STEPS, NOTICE_STEPS, Cell
 from vpp.planning.calibration.standard_windows import MOST_AREAS, StandardWindows, areas_in_turn, standard_windows
@@ -83,3 +84,16 @@ def test_many_areas_come_round_in_turns() -> None:
     turns = [areas_in_turn(100, NOW_S + 900.0 * turn) for turn in range(25)]
     assert all(len(set(turn)) == MOST_AREAS for turn in turns)
     assert {area for turn in turns for area in turn} == set(range(100))
+
+
+def test_classes_of_every_area_add_up_to_its_mean_and_entries_before_them_stay_readable() -> None:
+    windows, index = made(), now().index
+    assert windows.class_kw is not None
+    assert windows.class_kw.shape == (len(NOTICE_STEPS), len(DIRECTIONS), len(index.areas), len(CLASSES))
+    least_kw = windows.law_kw[:, 0, :, :-1, 1]
+    assert (windows.class_kw.sum(axis=3) >= least_kw - 1e-6).all(), "a mean is no less than the least"
+    body = windows.body()
+    again = StandardWindows.from_body(read_body(*stored_body(body)))
+    assert again.class_kw == pytest.approx(windows.class_kw, abs=1e-3)
+    del body["class_kw"]
+    assert StandardWindows.from_body(read_body(*stored_body(body))).class_kw is None

@@ -145,3 +145,10 @@ def test_a_book_taken_up_again_goes_on_bit_for_bit(cut: int) -> None:
     for one in entries[cut:]:
         again.follow(one)
     assert encode_state(again.state()) == encode_state(whole.state())
+
+
+def test_what_classes_could_deliver_comes_back_and_may_be_missing() -> None:
+    class_kw = np.arange(24.0).reshape(2, 2, 6) + 0.5
+    for one in (known(NOW_S, 4, class_kw=class_kw), known(NOW_S, 4)):
+        again = KnownWindow.from_body(read_body(*stored_body(one.body())))
+        assert np.array_equal(again.class_kw, one.class_kw)
