@@ -114,7 +114,7 @@ def _played(options: HonestyOptions, console: Console) -> bool:
         running = [pool.submit(_play, place, stretches) for place, stretches in enumerate(waiting.values())]
         try:
             while wait(running, timeout=_LOOK_S).not_done:
-                progress.update(bar, completed=round(sum(days), 2))
+                progress.update(bar, completed=round(sum(days[:]), 2))
             return all(future.result() for future in running)
         except KeyboardInterrupt:
             return False
