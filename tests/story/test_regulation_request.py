@@ -20,6 +20,7 @@ from vpp.domain.performance import Performance
 from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import DispatchRequest, Product, RequestState, Verdict
 from vpp.lab.twin.signals import regd_like
+from vpp.settlement.regulation_score import PjmScore, Trace
 from vpp.storage.journal import verify
 
 REPORT_S = 4.0
@@ -46,6 +47,7 @@ class Day:
     request: DispatchRequest
     performance: Performance
     standing: RegulationStanding
+    connection: Trace
     verdict: dict[str, Any]
     commands: dict[str, int]
     ids: list[int]
@@ -90,6 +92,7 @@ async def _played(directory: Path) -> tuple[Settings, dict[str, Any]]:
         "quoted": quoted,
         "request": request,
         "performance": city.plant.performance(request.id),
+        "connection": city.connection_points.trace(request.id, request.accepted_kw or 0.0),
         "standing": standing,
         "verdict": city.verdict(request),
         "commands": city.plant.commands(),
@@ -147,6 +150,7 @@ def test_the_signal_is_followed_and_the_score_is_in_the_settlement(day: Day) -> 
     scores = day.performance.regulation
     assert scores["pjm"]["total"] >= LEAST_SCORE
     assert {"pjm", "north_china", "guangdong", "jiangsu", "hunan"} <= set(scores)
+    assert PjmScore().score(day.connection).total >= LEAST_SCORE, "by the meters of the grid as well"
     issued = next(day.store.journal.entries(["performance.issued"])).body["regulation"]
     assert issued["pjm"]["total"] == pytest.approx(scores["pjm"]["total"])  # type: ignore[index] # JSON
     assert 0.7 < day.performance.accuracy_ratio <= 1.0, "half of the only interval was not metered for the power cut"

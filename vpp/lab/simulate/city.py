@@ -19,13 +19,16 @@ from vpp.application.service_facade import VirtualPowerPlant
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.volatile_store import Memory
 from vpp.config import Settings
+from vpp.dispatch.cycle_result import CycleResult
 from vpp.domain.resource import Adapter
 from vpp.domain.schedule import Schedule
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
+from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.lab.simulate.ordinary import OrdinaryPlans
 from vpp.lab.twin.charging_sessions import PROMISED_SHARE
+from vpp.lab.twin.connection_points import ConnectionPoints
 from vpp.lab.twin.environment.world_file import KIND_WORLD, World
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.link import TwinLink
@@ -119,6 +122,9 @@ class VirtualCity:
             or a shortfall is in force at once.
         scraped: The service's metrics are read.
         ordinary: The twin's ordinary world gets plans of its own; otherwise it is the prepared one.
+
+    Attributes:
+        connection_points: The grid's own meters of requests for regulation.
     """
 
     def __init__(
@@ -141,6 +147,7 @@ class VirtualCity:
         self.settings = settings
         self.service: Service
         self.cpu = CpuMeter()
+        self.connection_points = ConnectionPoints(twin)
         self._memory = memory
         self._observer = observer
         self._tariff = tariff
@@ -167,14 +174,20 @@ class VirtualCity:
             self._memory,
             self.clock,
             self._links,
-            observer=self._observer,
+            observer=self._observe,
             tariff=self._tariff,
             scraped=self._scraped,
         )
+        self.connection_points.follow(self.service.core.engine, self.service.requests.measurement.portfolios)
         await self.service.planner.start()
         if self._ordinary is not None:
             await self._ordinary.start()
         await self.service.open()
+
+    def _observe(self, state: FleetState, result: CycleResult) -> None:
+        self.connection_points.observe(state, result)
+        if self._observer is not None:
+            self._observer(state, result)
 
     async def found(self) -> None:
         """Start, register the fleet with its history, let devices report, and make the first plan."""

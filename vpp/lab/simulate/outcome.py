@@ -24,6 +24,7 @@ from vpp.lab.simulate.tables import TransformerTable
 from vpp.lab.twin.delivery_truth import broken_promises, judge, left_early
 from vpp.lab.twin.truth import SessionTruth, Truth
 from vpp.lab.twin.worlds import ACTUAL, ORDINARY, PREPARED
+from vpp.settlement import agc_score
 
 _SHOWN_LIMITS = 8
 _SHOWN_OVERLOADS = 20
@@ -41,6 +42,8 @@ class JudgedRequest:
         truth: Against the twin's prepared world, see `vpp.lab.twin.delivery_truth.judge`; empty if its hold was not
             reached.
         ordinary: The same against its ordinary world.
+        connection_point: Scores of a request for regulation by the grid's own meters
+            (`vpp.lab.twin.connection_points`), total and parts by rule; empty for any other.
     """
 
     result: RequestResult
@@ -48,6 +51,7 @@ class JudgedRequest:
     performance: Performance
     truth: Mapping[str, Any]
     ordinary: Mapping[str, Any]
+    connection_point: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +118,14 @@ def _judge(result: RequestResult, day: Day, truth: Truth) -> JudgedRequest | Non
     performance = day.city.plant.performance(request.id)
     if performance is None:
         return None
+    trace = day.city.connection_points.trace(request.id, request.accepted_kw or request.draft.target_kw)
     return JudgedRequest(
         result=result,
         request=request,
         performance=performance,
         truth=_by_twin(request, truth, PREPARED),
         ordinary=_by_twin(request, truth, ORDINARY),
+        connection_point={} if trace is None else agc_score.judged(trace),
     )
 
 
@@ -246,17 +252,23 @@ def _request(result: RequestResult, outcome: Outcome) -> dict[str, object]:
 
 
 def _regulation(judged: JudgedRequest) -> dict[str, object]:
-    """Return the scores of a request for regulation; a share of a constant target means nothing there."""
+    """Return the scores of a request for regulation; a share of a constant target means nothing there.
+
+    Once by the meters of the devices, as it is settled, and once by those at the connection points.
+    """
     return {
         "accuracy_ordinary_ratio": None,
         "worst_interval_accuracy_ordinary_ratio": None,
         "accuracy_true_ratio": None,
         "worst_interval_accuracy_true_ratio": None,
-        "regulation": {
-            rule: {name: _known(part) for name, part in parts.items()}
-            for rule, parts in judged.performance.regulation.items()
-        },
+        "regulation": _scores(judged.performance.regulation),
+        "regulation_connection_point": _scores(judged.connection_point),
     }
+
+
+def _scores(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    """Return total and parts by rule, as JSON has them."""
+    return {rule: {name: _known(part) for name, part in parts.items()} for rule, parts in scores.items()}
 
 
 def _performance(judged: JudgedRequest) -> dict[str, object]:

@@ -3,6 +3,7 @@
 All messages are columns: at city scale a cycle has hundreds of thousands of samples and thousands of responses.
 """
 
+from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -36,7 +37,9 @@ class TwinLink:
     plug events are delivered once.
 
     Every device reports once a period, each at its own phase: power always, other quantities on change. A station
-    without a car reports at most every ``IDLE_REPORT_S``, and at once when a car arrives or leaves.
+    without a car reports at most every ``IDLE_REPORT_S``, and at once when a car arrives or leaves. The service has a
+    report as much later as the twin's world says, with the time of its reading; where the model moves in longer steps
+    the delay is lost in the step.
 
     Args:
         twin: The model.
@@ -50,6 +53,9 @@ class TwinLink:
         self._twin = twin
         self._clock = clock
         self._report_s = max(report_s, twin.world.devices.cadence_s.of(name))
+        self._delay_s = twin.world.devices.delay_s.of(name)
+        self._on_their_way: deque[TelemetryBatch] = deque()
+        self._pumped_s = -np.inf
         self._sink: LinkSink | None = None
         self._index = FleetIndex.empty()
         self._rows: RowArray = np.zeros(0, dtype=np.int32)
@@ -118,6 +124,7 @@ class TwinLink:
         self._report_connections(online)
         self._report_sessions(online)
         self._report_meters(online, now_s)
+        self._hand_over(now_s)
 
     @property
     def commands_in_flight(self) -> bool:
@@ -262,10 +269,10 @@ class TwinLink:
         return quantity, rows[changed], now[changed]
 
     def _send_telemetry(self, parts: list[tuple[Quantity, RowArray, FloatArray]]) -> None:
-        if self._sink is None:
-            return
         rows = np.concatenate([part[1] for part in parts])
-        self._sink.telemetry(
+        if not len(rows):
+            return
+        self._on_their_way.append(
             TelemetryBatch(
                 rows=rows,
                 quantities=np.concatenate([np.full(len(p[1]), p[0], dtype=np.uint8) for p in parts]),
@@ -273,3 +280,11 @@ class TwinLink:
                 at_s=np.full(len(rows), self._twin.now_s),
             )
         )
+
+    def _hand_over(self, now_s: float) -> None:
+        """Hand over the reports that have reached the service."""
+        reports, step_s = self._on_their_way, now_s - self._pumped_s
+        self._pumped_s = now_s
+        read_until_s = now_s if step_s >= self._delay_s else now_s - self._delay_s
+        while self._sink is not None and reports and float(reports[0].at_s[0]) <= read_until_s:
+            self._sink.telemetry(reports.popleft())

@@ -120,7 +120,7 @@ class Make(_Table):
 
 
 class Cadence(_Table):
-    """Least time between two reports of a device, by its protocol."""
+    """Seconds by protocol: the least between two reports of a device, or from a reading until the service has it."""
 
     ocpp: Amount = 0.0
     modbus: Amount = 0.0
@@ -146,6 +146,7 @@ class Devices(_Table):
         knee: Least and greatest share of the wanted energy after which a car tapers.
         states_ceiling: Charging stations tell what the car could take; no OCPP message does while it is limited.
         cadence_s: Least time between two reports, by protocol.
+        delay_s: Time from a meter's reading until the service has it, by protocol.
         latency: Factor on the time to answer.
     """
 
@@ -160,6 +161,7 @@ class Devices(_Table):
     knee: tuple[Knee, Knee] = (0.85, 0.85)
     states_ceiling: bool = True
     cadence_s: Cadence = Cadence()
+    delay_s: Cadence = Cadence()
     latency: Annotated[float, Field(gt=0.0)] = 1.0
 
     @model_validator(mode="after")

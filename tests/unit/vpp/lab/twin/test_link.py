@@ -10,6 +10,7 @@ from vpp.domain.session import SessionEvent, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import instant
+from vpp.lab.twin.environment.world_file import KIND_WORLD, Cadence, Devices, World
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.link import TwinLink
 from vpp.lab.twin.physics.faults import FaultRates
@@ -81,7 +82,7 @@ class Ears:
 class Bench:
     """A twin, its link and the ears on it."""
 
-    def __init__(self, *, faults: FaultRates | None = None, name: str = "twin") -> None:
+    def __init__(self, *, faults: FaultRates | None = None, name: str = "twin", world: World = KIND_WORLD) -> None:
         self.twin = Twin(
             demo_fleet(scale=0.2),
             seed=1,
@@ -89,6 +90,7 @@ class Bench:
             sessions=BuiltinSessions(1),
             weather=Weather.builtin(),
             faults=FaultRates.none() if faults is None else faults,
+            world=world,
         )
         self.clock = HandClock(NOON_S)
         self.link = TwinLink(self.twin, self.clock, name=name)
@@ -238,3 +240,28 @@ async def test_an_opt_out_at_a_station_without_its_link_is_reported_once_it_is_b
     (event,) = bench.ears.heard
     assert isinstance(event, SessionPromised)
     assert event.promise.opted_out
+
+
+async def test_a_report_is_handed_over_after_its_delay_with_the_time_of_its_reading() -> None:
+    slow = KIND_WORLD.model_copy(update={"devices": Devices(delay_s=Cadence(modbus=3.0))})
+    bench = Bench(name="modbus", world=slow)
+    await bench.link.start(bench.ears)
+    bench.ears.batches.clear()
+    lateness_s: list[float] = []
+    for _ in range(30):
+        bench.run(1)
+        lateness_s += [bench.clock.at_s - float(batch.at_s[0]) for batch in bench.ears.batches]
+        bench.ears.batches.clear()
+    assert set(lateness_s) == {3.0}
+
+
+async def test_a_delay_shorter_than_the_models_step_is_lost_in_it() -> None:
+    slow = KIND_WORLD.model_copy(update={"devices": Devices(delay_s=Cadence(modbus=3.0))})
+    bench = Bench(name="modbus", world=slow)
+    await bench.link.start(bench.ears)
+    bench.ears.batches.clear()
+    for _ in range(4):
+        bench.clock.at_s += 60.0
+        bench.twin.advance(bench.clock.at_s)
+        bench.link.pump(bench.clock.at_s)
+    assert [float(batch.at_s[0]) for batch in bench.ears.batches] == [NOON_S + 60.0 * k for k in (1, 2, 3, 4)]
