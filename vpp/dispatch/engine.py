@@ -135,6 +135,7 @@ class DispatchEngine:
     def outcomes(self, batch: OutcomeBatch) -> None:
         """Take outcomes of commands from the links."""
         if len(batch):
+            self.regulation.hear(batch)
             self.outbox.outcomes(batch, float(batch.at_s.max()))
 
     def setpoints_kw(self) -> FloatArray:
@@ -265,6 +266,7 @@ class DispatchEngine:
         planned_kw = self._planned.at(redispatch, now_s, len(self.index))
         self._fairness.follow(state, held, rows, planned_kw)
         self._cars.follow(state)
+        self.regulation.cadence.observe(state)
         return session_kw, planned_kw
 
     def _set_defaults(self, state: FleetState, schedule: Schedule | None, frozen: Sequence[FrozenPortfolio]) -> None:

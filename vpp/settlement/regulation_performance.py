@@ -61,16 +61,21 @@ def scored(performance: Performance, standing: RegulationStanding, *, tolerance_
 
 def scores_of(standing: RegulationStanding) -> dict[str, dict[str, float]]:
     """Return total and parts of every rule by its name; empty before there are two instants to judge."""
-    if len(standing.time_s) <= 1:
+    return _scores(standing.time_s, standing.signal_kw, standing.response_kw, standing.capacity_kw)
+
+
+def estimated_scores_of(standing: RegulationStanding) -> dict[str, dict[str, float]]:
+    """Return the same by the estimates, which are never settled."""
+    known = standing.estimates
+    return _scores(known.time_s, known.signal_kw, known.change_kw, standing.capacity_kw)
+
+
+def _scores(
+    time_s: FloatArray, signal_kw: FloatArray, response_kw: FloatArray, capacity_kw: float
+) -> dict[str, dict[str, float]]:
+    if len(time_s) <= 1:
         return {}
-    return judged(
-        Trace(
-            time_s=standing.time_s,
-            signal_kw=standing.signal_kw,
-            response_kw=standing.response_kw,
-            capacity_kw=standing.capacity_kw,
-        )
-    )
+    return judged(Trace(time_s=time_s, signal_kw=signal_kw, response_kw=response_kw, capacity_kw=capacity_kw))
 
 
 def _judged(interval: IntervalResult, capacity_kw: float) -> IntervalResult:

@@ -11,7 +11,7 @@ from vpp.api.schemas.regulation import RegulationView, SignalBody, SignalTaken
 from vpp.dispatch.regulation.signal_table import parse_signal
 from vpp.domain.errors import ConflictError
 from vpp.ports import GridSink, RegulationSignals
-from vpp.settlement.regulation_performance import scores_of
+from vpp.settlement.regulation_performance import estimated_scores_of, scores_of
 
 MAX_BYTES = 16 * 2**20
 EXAMPLE = "time,value\n2026-07-15T14:00:00+08:00,0.0\n2026-07-15T14:00:04+08:00,0.12\n"
@@ -62,7 +62,8 @@ async def post_signal(request_id: str, request: Request, service: TheService, sc
 async def regulation(request_id: str, service: TheService, scope: TheScope) -> RegulationView:
     """Return the power asked and commanded now, and the scores by every rule so far."""
     standing = _regulating(service).regulation(request_id, scope=scope)
-    return RegulationView.of(standing, await asyncio.to_thread(scores_of, standing))
+    scores, estimated = await asyncio.to_thread(lambda: (scores_of(standing), estimated_scores_of(standing)))
+    return RegulationView.of(standing, scores, estimated)
 
 
 def _regulating(service: GridSink) -> RegulationSignals:

@@ -58,16 +58,34 @@ class RegulationView(Schema):
     told_kw: Known
     up_kw: Known = Field(description="Further fall of net load available now.")
     down_kw: Known = Field(description="Further rise of net load available now.")
+    estimated_kw: Known = Field(
+        default=None, description="Change estimated now, from last readings and commands since; never settled."
+    )
+    estimated_spread_kw: Known = Field(
+        default=None, description="Standard error of the estimate, which grows with the age of the readings."
+    )
+    estimated_scores: dict[str, dict[str, Known]] = Field(
+        default={}, description="The scores by the estimates since the service was started."
+    )
     samples: int = Field(description="Number of instants the scores are made from.")
     scores: dict[str, dict[str, Known]] = Field(description="Total and parts by rule, as in the report.")
 
     @classmethod
-    def of(cls, standing: RegulationStanding, scores: dict[str, dict[str, float]]) -> Self:
+    def of(
+        cls,
+        standing: RegulationStanding,
+        scores: dict[str, dict[str, float]],
+        estimated: dict[str, dict[str, float]],
+    ) -> Self:
         """Return the standing as it is shown."""
+        known, last = len(standing.estimates.time_s) > 0, standing.estimates
         same = ("request_id", "capacity_kw", "asked_kw", "told_kw", "up_kw", "down_kw")
         return cls(
             **{name: getattr(standing, name) for name in same},
             signal_at=known_instant(standing.signal_at_s),
             samples=len(standing.time_s),
             scores={name: dict(parts) for name, parts in scores.items()},
+            estimated_kw=float(last.change_kw[-1]) if known else None,
+            estimated_spread_kw=float(last.spread_kw[-1]) if known else None,
+            estimated_scores={name: dict(parts) for name, parts in estimated.items()},
         )

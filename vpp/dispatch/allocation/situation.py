@@ -14,6 +14,7 @@ from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.rows.command_columns import CommandColumns
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import devices_of, kinds_of, meters_of, rules_of
+from vpp.domain.regulation import MeteredLoad
 from vpp.domain.request import Direction, DispatchRequest
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray
 from vpp.fleet.fleet_state import FleetState
@@ -122,6 +123,7 @@ class Control:
         baseline_kw: Its baseline.
         delivered_kw: Their difference in the direction asked.
         lacking_kw: Power due that no row has available.
+        metered: Net load at earlier instants, which later readings have made final; of requests with a signal.
     """
 
     setpoint_kw: FloatArray
@@ -134,10 +136,14 @@ class Control:
     baseline_kw: float
     delivered_kw: float
     lacking_kw: float
+    metered: MeteredLoad | None = None
 
     def body(self, request_id: str) -> dict[str, object]:
         """Return the journal body of a cycle."""
-        return {
+        later: dict[str, object] = {}
+        if self.metered is not None and len(self.metered):
+            later["metered"] = [self.metered.at_s.tolist(), self.metered.measured_kw.tolist()]
+        return later | {
             "id": request_id,
             "phase": self.phase.value,
             "target_kw": self.target_kw,

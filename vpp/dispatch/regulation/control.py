@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,19 +18,27 @@ from vpp.dispatch.commands.due_commands import Wanted
 from vpp.dispatch.commands.journal_codec import Noted
 from vpp.dispatch.commands.outbox import Outbox
 from vpp.dispatch.flexibility.accounted_load import AccountedLoad
+from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.record import Record
 from vpp.dispatch.regulation.between_cycles import BetweenCycles, Moves
 from vpp.dispatch.regulation.follower import Followed
 from vpp.dispatch.regulation.portfolio import RegulationPortfolio
+from vpp.dispatch.regulation.power_estimate import EstimatedPower, PowerEstimator
+from vpp.dispatch.regulation.row_grades import grades
 from vpp.dispatch.regulation.steering import cycle_setpoints_kw, regulation_control, reservation_of
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.setpoint import SetpointBatch
+from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
+from vpp.state.answer_times import AnswerTimes
+from vpp.state.meter_cadence import MeterCadence
+
+_GRADED_S = 60.0
+"""Time between two looks at the cadence of the meters."""
 
 
 class RegulationControl:
@@ -45,6 +54,8 @@ class RegulationControl:
 
     Attributes:
         portfolio: Signals, and how each request stands.
+        cadence: How often the meters of the rows are read.
+        answers: How long devices take to answer a command.
     """
 
     def __init__(
@@ -60,6 +71,8 @@ class RegulationControl:
         self.portfolio = RegulationPortfolio(book, index, record, dispatch=settings)
         self._book, self._settings, self._assignments, self._outbox = book, settings, assignments, outbox
         self._accounted: AccountedLoad | None = None
+        self._estimate: EstimatedPower | None = None
+        self.cadence, self.answers = MeterCadence(index), AnswerTimes(index)
         self._followed: dict[str, tuple[int, Followed]] = {}
         self.resize(index)
 
@@ -68,16 +81,25 @@ class RegulationControl:
         self.portfolio.resize(index)
         self._followed.clear()
         self._between = BetweenCycles(index, self._settings, self._assignments)
+        self._estimator = PowerEstimator(index)
+        self.cadence.resize(index)
+        self.answers.resize(index)
+        self._grade, self._graded_s = np.zeros(len(index), dtype=np.uint8), float("-inf")
 
     @property
     def following(self) -> bool:
         """Whether a signal is followed, so that there is something to do between two cycles."""
         return self._between.state is not None
 
+    def hear(self, batch: OutcomeBatch) -> None:
+        """Take outcomes, before the outbox does."""
+        waiting = self._outbox.columns.unanswered
+        self.answers.observe(batch, waiting.id, waiting.sent_s)
+
     def begin(self, accounted: AccountedLoad) -> None:
         """Begin a full cycle with the load every row is accounted with."""
         self._followed.clear()
-        self._accounted = accounted
+        self._accounted, self._estimate = accounted, None
 
     def control(self, s: Situation, memory: Tracking, shed_s: FloatArray) -> Control:
         """Return the control of a request for regulation, its rows moved to what its signal asks now.
@@ -90,15 +112,28 @@ class RegulationControl:
         seen, name, state = look(s), s.request.id, s.picture.state
         asked_kw, setpoint = 0.0, np.full(len(state), np.nan)
         if self.portfolio.is_due(s.request, s.at_s):
-            reservation = reservation_of(s, seen, shed_s, self._accounted)
+            estimate = self._estimated(s, seen)
+            reservation = reservation_of(s, seen, shed_s, self._accounted, estimate=estimate, grade=self._grade)
             followed = self.portfolio.follow(name, state, reservation)
             asked_kw = followed.asked_kw
             setpoint = cycle_setpoints_kw(self.portfolio.follower(name), followed, reservation)
             self._followed[name] = (s.number, followed)
+            spread_kw = float(np.sqrt(estimate.variance[s.portfolio.rows].sum()))
+            self.portfolio.estimate(name, s.at_s, asked_kw, reservation.answered_kw, spread_kw)
         result = regulation_control(s, seen, memory, setpoint, asked_kw)
-        if s.phase is Phase.HOLDING:
+        holding = s.phase is Phase.HOLDING
+        if holding:
             self.portfolio.note(name, s.at_s, asked_kw, result.baseline_kw - result.measured_kw)
-        return result
+        metered = self.portfolio.meter(name, state, s.portfolio, holding=holding, baseline_kw=result.baseline_kw)
+        return replace(result, metered=metered)
+
+    def _estimated(self, s: Situation, seen: FlexibilityScan) -> EstimatedPower:
+        """Return the estimate of this cycle; the first request that is followed in it makes it for all."""
+        if self._estimate is None:
+            self._estimate = self._estimator.update(s.picture.state, s.picture.commands, seen.uncontrolled_kw)
+            if s.at_s - self._graded_s >= _GRADED_S:
+                self._grade, self._graded_s = grades(self.cadence.period_s()), s.at_s
+        return self._estimate
 
     def follows(self, rows: RowArray) -> BoolArray:
         """Return which of ``rows`` follow a signal: their newest value replaces one that is under way."""

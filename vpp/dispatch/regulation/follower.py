@@ -27,10 +27,11 @@ from vpp.dispatch.arbitration.guard import clamp
 from vpp.dispatch.flexibility.accounted_load import AccountedLoad, no_doubt
 from vpp.dispatch.regulation.answer_correction import AnswerCorrection
 from vpp.dispatch.regulation.reservation import Reservation
+from vpp.dispatch.regulation.row_grades import chosen_grade
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import InputError
 from vpp.domain.resource import CHARGING, STORING, ResourceClass
-from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.feeders import FeederTree
 from vpp.fleet.fleet_state import FleetState
@@ -69,6 +70,8 @@ class FollowSettings:
         meter_s: Time constant in which the meters' difference is believed; above the age of their samples.
         correction_ratio: Bound of that correction, as a share of the reserved power: chargers that were throttled make
             good what their sessions' baselines take as taken, and others have to give as much.
+        spare_ratio: Power that the rows of the grades in use have together, as a share of the reserved power: the rest
+            makes up for rows that fail.
         drift: Energy of stores.
     """
 
@@ -80,6 +83,7 @@ class FollowSettings:
     reaction_s: float = 6.0
     meter_s: float = 120.0
     correction_ratio: float = 0.15
+    spare_ratio: float = 1.25
     drift: StoreDrift = field(default_factory=StoreDrift)
 
 
@@ -138,6 +142,7 @@ class RegulationFollower:
             raise InputError("capacity_kw", capacity_kw, "a power above 0")
         s = self._settings = settings or FollowSettings()
         self._aim_ratio, self._tree = dispatch.caps.aim_ratio, tree
+        self._capacity_kw, self._grade, self._offered_kw = capacity_kw, 0, (0.0, 0.0)
         self._halves = TwoSided(index.is_class(*STORING) & (index.nameplate.p_min_kw < 0.0))
         both = len(self._halves)
         self._order = MeritOrder(
@@ -204,6 +209,7 @@ class RegulationFollower:
         taking = self._able(state, reservation.holding, base_kw)
         low, high = self._ranges(state, taking, base_kw, reservation.kept)
         low, high = np.where(pinned & taking, state.power_kw, low), np.where(pinned & taking, state.power_kw, high)
+        low, high = self._chosen(low, high, base_kw, pinned, reservation.grade)
         elapsed_s = 0.0 if np.isnan(self._seen_s) else max(state.at_s - self._seen_s, 0.0)
         self._seen_s = state.at_s
         self._remember(state, taking, elapsed_s)
@@ -216,7 +222,7 @@ class RegulationFollower:
         self._halves.put(np.arange(len(state)), low, high, self._offers.low_kw, self._offers.high_kw)
         self._key(state, reservation.shed)
         self._order.refresh(self._offers)
-        self._measure(state, taking, reservation.answered_kw, elapsed_s)
+        self._measure(state, taking, reservation, elapsed_s)
 
     def tick(self, now_s: float, asked_kw: float) -> Followed:
         """Move the rows to the base point less ``asked_kw``, and return those that change.
@@ -269,6 +275,27 @@ class RegulationFollower:
         stay = np.where(ev, np.where(taking, base_kw, np.nan), np.clip(base_kw, np.fmin(low, high), high))
         return np.where(kept, stay, np.fmin(low, high)), np.where(kept, stay, high)
 
+    def _chosen(
+        self, low: FloatArray, high: FloatArray, base_kw: FloatArray, pinned: BoolArray, grade: CodeArray | None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the ranges with rows of a grade that is not needed left at their base."""
+        if grade is None or not grade.any():
+            return low, high
+        need_kw, base = self._settings.spare_ratio * self._capacity_kw, np.clip(base_kw, low, high)
+        cut_kw, raise_kw = np.nan_to_num(base - low), np.nan_to_num(high - base)
+        least = min(self._grade + self._held_back, int(grade.max()))
+        self._grade = chosen_grade(grade, cut_kw, raise_kw, need_kw=need_kw, at_least=least)
+        used = grade <= self._grade
+        self._offered_kw = (float(cut_kw[used].sum()), float(raise_kw[used].sum()))
+        left = ~used & ~pinned
+        return np.where(left, base, low), np.where(left, base, high)
+
+    @property
+    def _held_back(self) -> bool:
+        """Whether limits above the rows in use keep them from what would be enough without these."""
+        pairs = zip(self._offered_kw, self.range_kw, strict=True)
+        return any(offered > self._capacity_kw > reached for offered, reached in pairs)
+
     def _meet(self, taking: BoolArray, power_kw: FloatArray) -> None:
         """Take rows that join as being where they are already, so that only those that move are commanded."""
         joining = np.flatnonzero(taking & ~self._taking)
@@ -309,10 +336,11 @@ class RegulationFollower:
         weights = Weights(margin_s=s.margin_s, stay=s.stay, burden=s.shed)
         keys(np.arange(len(self._halves), dtype=np.int64), wants, weights, s.horizon_s, self._offers.key)
 
-    def _measure(self, state: FleetState, taking: BoolArray, settled_kw: float, elapsed_s: float) -> None:
-        """Compare the meters with the change that was due when they were read, and note what stores took."""
-        own_kw = self._base_kw - float(state.power_kw[taking].sum())
-        self._correction.answered(self._read_s(state), own_kw if np.isnan(settled_kw) else settled_kw, elapsed_s)
+    def _measure(self, state: FleetState, taking: BoolArray, reservation: Reservation, elapsed_s: float) -> None:
+        """Compare the answer with the change that was due then, and note what stores took."""
+        own_kw, answered_kw = self._base_kw - float(state.power_kw[taking].sum()), reservation.answered_kw
+        at_s = self._read_s(state) if np.isnan(reservation.answered_at_s) else reservation.answered_at_s
+        self._correction.answered(at_s, own_kw if np.isnan(answered_kw) else answered_kw, elapsed_s)
         stores = taking & self._stores
         self._stored_kw = float((state.power_kw - self._base_rows_kw)[stores].sum())
 

@@ -7,20 +7,24 @@
     between two  ─► tick ────────────────────┘
 """
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from vpp.dispatch.allocation.situation import Portfolio
 from vpp.dispatch.record import Record
 from vpp.dispatch.regulation.agc_signal import AgcSignals, SignalRules, clock_words
 from vpp.dispatch.regulation.follower import Followed, FollowSettings, RegulationFollower
+from vpp.dispatch.regulation.metered_response import MeteredResponse
 from vpp.dispatch.regulation.reservation import Reservation
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConflictError, InputError
-from vpp.domain.regulation import RegulationStanding
+from vpp.domain.regulation import Estimates, MeteredLoad, RegulationStanding
 from vpp.domain.request import Direction, DispatchRequest, Product, RequestState
 from vpp.domain.telemetry import FloatArray
 from vpp.fleet.fleet_state import FleetState
@@ -55,6 +59,12 @@ class _History:
             self.asked_kw.append(asked_kw)
             self.answered_kw.append(answered_kw)
 
+    def amend(self, at_s: float, answered_kw: float) -> None:
+        """Replace what meters had shown until ``at_s`` by what they were found to have shown then."""
+        place = bisect_left(self.at_s, at_s)
+        if np.isfinite(answered_kw) and place < len(self.at_s) and self.at_s[place] == at_s:
+            self.answered_kw[place] = answered_kw
+
 
 class RegulationPortfolio:
     """Signals and followers of every request for regulation.
@@ -83,12 +93,16 @@ class RegulationPortfolio:
         self._followers: dict[str, RegulationFollower] = {}
         self._last: dict[str, Followed] = {}
         self._history: dict[str, _History] = {}
+        self._responses: dict[str, MeteredResponse] = {}
+        self._estimates: dict[str, array[float]] = {}
         self._index = index
 
     def resize(self, index: FleetIndex) -> None:
         """Take a fleet that has grown or changed; followers start again with the next full cycle."""
         self._index = index
         self._followers.clear()
+        for response in self._responses.values():
+            response.grow(len(index))
 
     @property
     def followed(self) -> Collection[str]:
@@ -149,6 +163,8 @@ class RegulationPortfolio:
         for request_id in request_ids:
             self._last.pop(request_id, None)
             self._history.pop(request_id, None)
+            self._responses.pop(request_id, None)
+            self._estimates.pop(request_id, None)
 
     def tick(self, now_s: float) -> Mapping[str, Followed]:
         """Return the moves of every follower to what its signal asks now, by request id."""
@@ -162,6 +178,40 @@ class RegulationPortfolio:
         """Add a cycle to a request's history, both positive where net load falls."""
         self._history.setdefault(request_id, _History()).add(at_s, asked_kw, answered_kw)
 
+    def estimate(self, request_id: str, at_s: float, asked_kw: float, change_kw: float, spread_kw: float) -> None:
+        """Add an estimate of a request's change at ``at_s``, positive where net load fell, with its standard error."""
+        if np.isfinite(change_kw):
+            estimates = self._estimates.setdefault(request_id, array("d"))
+            estimates.extend((at_s, asked_kw, change_kw, spread_kw))
+
+    def meter(
+        self, request_id: str, state: FleetState, portfolio: Portfolio, *, holding: bool, baseline_kw: float
+    ) -> MeteredLoad | None:
+        """Take a snapshot's readings, amend the history by what is final with them, and return that.
+
+        Args:
+            request_id: The request.
+            state: The snapshot.
+            portfolio: Its rows and their baseline.
+            holding: The instant is in its hold, so that it is judged.
+            baseline_kw: Baseline of the rows now.
+        """
+        response = self._responses.get(request_id)
+        if portfolio.curve is None or (response is None and not holding):
+            return None
+        if response is None:
+            response = self._responses[request_id] = MeteredResponse(len(state))
+        if holding:
+            response.open(state.at_s, baseline_kw)
+        found = response.read(state, portfolio.rows, portfolio.baseline_rows_kw, portfolio.curve.steps)
+        history = self._history.setdefault(request_id, _History())
+        answered_kw = found.baseline_kw - found.measured_kw
+        for at_s, kw in zip(found.at_s.tolist(), answered_kw.tolist(), strict=True):
+            history.amend(at_s, kw)
+        if response.complete and not holding:
+            del self._responses[request_id]
+        return found
+
     def standing(self, request_id: str, now_s: float) -> RegulationStanding:
         """Return the standing of a request.
 
@@ -173,6 +223,7 @@ class RegulationPortfolio:
         if request.draft.product is not Product.REGULATION or request.accepted_kw is None:
             raise ConflictError(f"request {request_id} is no accepted request for regulation")
         last, history = self._last.get(request_id), self._history.get(request_id, _History())
+        estimates = np.array(self._estimates.get(request_id, ())).reshape(-1, 4)
         return RegulationStanding(
             request_id=request_id,
             capacity_kw=request.accepted_kw,
@@ -184,6 +235,7 @@ class RegulationPortfolio:
             time_s=np.array(history.at_s),
             signal_kw=np.array(history.asked_kw),
             response_kw=np.array(history.answered_kw),
+            estimates=Estimates(*estimates.T),
         )
 
     def restore(self, entries: Iterable[JournalEntry]) -> None:

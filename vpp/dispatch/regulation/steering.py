@@ -10,17 +10,24 @@ from vpp.dispatch.flexibility.accounted_load import AccountedLoad
 from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.flexibility.unavailability import Unavailability
 from vpp.dispatch.regulation.follower import Followed, RegulationFollower
+from vpp.dispatch.regulation.power_estimate import EstimatedPower
 from vpp.dispatch.regulation.reservation import Reservation
 from vpp.dispatch.rows.assignments import NOBODY
 from vpp.domain.regulation import FOLLOWING
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import CodeArray, FloatArray
 
 _AT_HAND = (Unavailability.NONE, Unavailability.EMPTY, Unavailability.PROMISED)
 """A row with nothing available upwards may still take; one promised to a driver stays where it is but is counted."""
 
 
 def reservation_of(
-    s: Situation, seen: FlexibilityScan, shed_s: FloatArray, accounted: AccountedLoad | None
+    s: Situation,
+    seen: FlexibilityScan,
+    shed_s: FloatArray,
+    accounted: AccountedLoad | None,
+    *,
+    estimate: EstimatedPower,
+    grade: CodeArray,
 ) -> Reservation:
     """Return the rows that hold a request's reservation now.
 
@@ -29,6 +36,8 @@ def reservation_of(
         seen: Its scan.
         shed_s: How long each row was shed lately, shape ``(n_resources,)``.
         accounted: Load every row is accounted with.
+        estimate: Power of every row now.
+        grade: Grade of every row, shape ``(n_resources,)``.
     """
     held, state = s.picture.assignments.columns, s.picture.state
     mine = held.owner == s.number
@@ -41,11 +50,24 @@ def reservation_of(
         base_kw=seen.uncontrolled_kw,
         held_kw=np.where(mine, held.setpoint_kw, np.nan),
         kept=seen.kept,
-        pinned=s.picture.commands.back_off.retry_s > state.at_s,
+        pinned=(s.picture.commands.back_off.retry_s > state.at_s) | (mine & estimate.silent),
         shed=shed_s / s.picture.settings.merit.shed_scale_s,
-        answered_kw=s.portfolio.baseline_kw - seen.measured_kw,
+        answered_kw=estimated_change_kw(s, seen, estimate),
         accounted=accounted,
+        answered_at_s=state.at_s,
+        grade=grade,
     )
+
+
+def estimated_change_kw(s: Situation, seen: FlexibilityScan, estimate: EstimatedPower) -> float:
+    """Return the change of net load by the estimate, positive where it fell; NaN without a frozen baseline.
+
+    Rows that are lost, or whose meter cannot be believed, count as in what is settled.
+    """
+    state, rows = s.picture.state, s.portfolio.rows
+    counted = rows & state.connected
+    since_kw = float(np.nansum((estimate.power_kw - state.power_kw)[counted]))
+    return s.portfolio.baseline_kw - seen.measured_kw - since_kw
 
 
 def regulation_control(

@@ -25,6 +25,7 @@ from vpp.lab.twin.delivery_truth import broken_promises, judge, left_early
 from vpp.lab.twin.truth import SessionTruth, Truth
 from vpp.lab.twin.worlds import ACTUAL, ORDINARY, PREPARED
 from vpp.settlement import agc_score
+from vpp.settlement.regulation_performance import estimated_scores_of
 
 _SHOWN_LIMITS = 8
 _SHOWN_OVERLOADS = 20
@@ -44,6 +45,7 @@ class JudgedRequest:
         ordinary: The same against its ordinary world.
         connection_point: Scores of a request for regulation by the grid's own meters
             (`vpp.lab.twin.connection_points`), total and parts by rule; empty for any other.
+        estimated: The same by the service's own estimates.
     """
 
     result: RequestResult
@@ -52,6 +54,7 @@ class JudgedRequest:
     truth: Mapping[str, Any]
     ordinary: Mapping[str, Any]
     connection_point: Mapping[str, Mapping[str, float]]
+    estimated: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +129,7 @@ def _judge(result: RequestResult, day: Day, truth: Truth) -> JudgedRequest | Non
         truth=_by_twin(request, truth, PREPARED),
         ordinary=_by_twin(request, truth, ORDINARY),
         connection_point={} if trace is None else agc_score.judged(trace),
+        estimated=estimated_scores_of(day.city.plant.regulation(request.id)) if performance.regulation else {},
     )
 
 
@@ -238,6 +242,7 @@ def _request(result: RequestResult, outcome: Outcome) -> dict[str, object]:
         "asked_kw": draft.target_kw,
         "verdict": None if quote is None else quote.verdict.value,
         "quoted_p50_kw": None if quote is None else _known(quote.p50_kw),
+        "regulation_score": None if quote is None else _known(quote.regulation_score),
         "quoted_p10_kw": None if quote is None else _known(min(quote.deliverable_p10_kw, default=0.0)),
         "limited_by": []
         if quote is None
@@ -254,7 +259,7 @@ def _request(result: RequestResult, outcome: Outcome) -> dict[str, object]:
 def _regulation(judged: JudgedRequest) -> dict[str, object]:
     """Return the scores of a request for regulation; a share of a constant target means nothing there.
 
-    Once by the meters of the devices, as it is settled, and once by those at the connection points.
+    By the meters of the devices, as it is settled, by those at the connection points, and by the service's estimates.
     """
     return {
         "accuracy_ordinary_ratio": None,
@@ -263,6 +268,7 @@ def _regulation(judged: JudgedRequest) -> dict[str, object]:
         "worst_interval_accuracy_true_ratio": None,
         "regulation": _scores(judged.performance.regulation),
         "regulation_connection_point": _scores(judged.connection_point),
+        "regulation_estimated": _scores(judged.estimated),
     }
 
 

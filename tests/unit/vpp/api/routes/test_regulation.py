@@ -13,7 +13,7 @@ from vpp.api import problems
 from vpp.api.routes import regulation
 from vpp.dispatch.regulation.agc_signal import AgcSignals
 from vpp.domain.errors import UnknownIdError
-from vpp.domain.regulation import RegulationStanding
+from vpp.domain.regulation import Estimates, RegulationStanding
 from vpp.domain.telemetry import FloatArray
 from vpp.fleet.scope import Scope
 
@@ -56,6 +56,7 @@ class _Plant:
             time_s=time_s,
             signal_kw=asked,
             response_kw=np.concatenate([asked[:1], asked[:-1]]),
+            estimates=Estimates(time_s, asked, asked + 1.0, np.full(self.samples, 3.0)),
         )
 
 
@@ -152,6 +153,9 @@ async def test_the_standing_has_the_scores_once_there_is_something_to_judge(
     assert after["samples"] == 900
     assert set(after["scores"]) == {"pjm", "north_china", "guangdong", "jiangsu", "hunan"}
     assert 0.9 < after["scores"]["pjm"]["total"] < 1.0
+    assert (before["estimated_kw"], before["estimated_scores"]) == (None, {})
+    assert after["estimated_spread_kw"] == 3.0
+    assert after["estimated_scores"]["pjm"]["total"] > after["scores"]["pjm"]["total"]
 
 
 async def test_an_unknown_request_is_not_found(client: httpx.AsyncClient) -> None:

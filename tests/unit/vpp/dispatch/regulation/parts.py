@@ -93,6 +93,7 @@ class Played:
         self.held_kw = np.full(len(self.index), np.nan)
         self.holding = np.ones(len(self.index), dtype=np.bool_)
         self.at_s = T0_S
+        self.grade: np.ndarray | None = None
         self.follower = RegulationFollower(
             capacity_kw=300.0,
             tree=self.index.feeders,
@@ -113,6 +114,7 @@ class Played:
                 kept=self.kept,
                 pinned=self.pinned,
                 shed=np.zeros(len(self.index)),
+                grade=self.grade,
             ),
         )
 

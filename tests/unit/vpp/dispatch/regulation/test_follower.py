@@ -149,3 +149,32 @@ def test_a_follower_without_capacity_is_refused() -> None:
     index = small_fleet()
     with pytest.raises(InputError, match="capacity_kw"):
         RegulationFollower(capacity_kw=0.0, tree=index.feeders, index=index, dispatch=DISPATCH)
+
+
+def test_rows_that_are_read_too_seldom_stay_as_they_are_while_others_are_enough() -> None:
+    played = Played(drift=NO_DRIFT, spare_ratio=1.0)
+    cars = played.index.is_class(ResourceClass.EV)
+    played.grade = np.where(cars, 2, 0).astype(np.uint8)
+    played.refresh()
+    assert played.tick(300.0) == pytest.approx(300.0)
+    assert (played.power_kw[cars] == EV_KW).all()
+
+
+def test_they_are_moved_where_the_others_are_not_enough() -> None:
+    played = Played(drift=NO_DRIFT, spare_ratio=1.0)
+    cars = played.index.is_class(ResourceClass.EV)
+    played.grade = np.where(cars, 2, 0).astype(np.uint8)
+    played.holding[CARS : CARS + 2] = False  # two of the four batteries
+    played.refresh()
+    assert played.tick(290.0) == pytest.approx(290.0)
+    assert (played.power_kw[cars] < EV_KW).any()
+
+
+def test_they_are_moved_where_limits_keep_the_others_from_being_enough() -> None:
+    played = Played(limit_kw=200.0, drift=NO_DRIFT, spare_ratio=1.0)
+    cars = played.index.is_class(ResourceClass.EV)
+    played.grade = np.where(cars, 2, 0).astype(np.uint8)
+    assert not played.follower._width_kw[cars].any()
+    for _ in range(3):
+        played.refresh()
+    assert (played.follower._width_kw[cars] > 0.0).all()
