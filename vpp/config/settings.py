@@ -232,6 +232,13 @@ class Settings(RecordSettings, DrillSettings):
         description="share of a request's target, 0 to 1, that has to be deliverable with nine chances in ten for the"
         " verdict feasible, where the request itself asks for less; with 0 even chances decide alone",
     )
+    regulation_score: float = Field(
+        0.95,
+        ge=0.0,
+        le=1.0,
+        description="least performance score (PJM), 0 to 1, that devices offered for regulation are expected to have"
+        " together, from their observed cadence, answer and obedience; with 0 all of them are offered",
+    )
 
     gateway_drain_per_s: Positive | None = Field(
         None, description="connections of stations that a stopping gateway ends per second; all at once if unset"

@@ -209,6 +209,8 @@ class Quote:
         kept_windows: Number of these windows.
         whole_kw: For a drill of a drawn part, the even-chance power of the whole area through the window, kW; ``None``
             otherwise.
+        regulation_score: Score expected of following a signal with the power asked, or what there is of it, 0 to 1, by
+            the cadence, answer and obedience observed of the devices; ``None`` for other products.
     """
 
     verdict: Verdict
@@ -234,6 +236,7 @@ class Quote:
     kept_ratio: float | None = None
     kept_windows: int = 0
     whole_kw: float | None = field(default=None, metadata=_SPARSE)
+    regulation_score: float | None = field(default=None, metadata=_SPARSE)
 
     @property
     def p50_kw(self) -> float:

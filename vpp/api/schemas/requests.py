@@ -174,6 +174,11 @@ class QuoteView(Schema):
     whole_kw: Known = Field(
         default=None, description="For a drill of a drawn part, the p50 of the whole area; null otherwise."
     )
+    regulation_score: Known = Field(
+        default=None,
+        description="Regulation: score expected with the power asked, or what there is of it, from the observed cadence"
+        " of meters, time to answer and share of commands followed.",
+    )
     notices: list[str] = Field(default=[], description="Uncertain assumptions behind the figures, a sentence each.")
 
     @classmethod
@@ -211,6 +216,7 @@ class QuoteView(Schema):
             kept_ratio=quote.kept_ratio,
             kept_windows=quote.kept_windows,
             whole_kw=quote.whole_kw,
+            regulation_score=quote.regulation_score,
             notices=list(quote.notices),
         )
 

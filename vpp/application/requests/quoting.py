@@ -26,8 +26,11 @@ from vpp.planning.flexibility.response_rate import ResponseRates
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.notices import calendar_notices
 from vpp.planning.quote.quote_cache import QuoteCache
+from vpp.planning.quote.signal_following import expected_score
 from vpp.state.eligibility import drawn_rows
 
+_TICK_S = 2.0
+"""Time from a value of a regulation signal until the commands it leads to have left."""
 _TRIALS_S = 60.0
 """Period in which setpoints in force are compared with meters."""
 
@@ -41,7 +44,7 @@ class Quoter:
         measurement: Holds participation and portfolios.
         forecaster: Forecasts the load.
         valid_s: How long a quote holds, seconds.
-        certain_ratio: Share of a target that has to be reached with nine chances in ten for a feasible verdict.
+        policy: What may be promised.
 
     Attributes:
         quotes: Quotes on the fleet as it is.
@@ -56,10 +59,9 @@ class Quoter:
         measurement: Measurement,
         forecaster: Forecaster,
         valid_s: float,
-        certain_ratio: float,
+        policy: FlexibilityPolicy,
     ) -> None:
         self.windows = WindowBook()
-        policy = FlexibilityPolicy(certain_ratio=certain_ratio)
         self.quotes = QuoteCache(policy=policy, laws=self.windows.calibration)
         self._quotes_besides = QuoteCache(policy=policy, laws=self.windows.calibration)
         self._quotes_drawn = QuoteCache(policy=policy, laws=self.windows.calibration, fresh_s=0.0)
@@ -103,6 +105,7 @@ class Quoter:
             committed_kw=self._committed_kw(draft, load_forecast, request_id if besides else None),
             now=instant(state.at_s),
             valid_s=self._valid_s,
+            score=partial(self.regulation_score, state),
         )
         if besides and request_id in self._portfolios:
             rows &= fitted_flags(self._portfolios[request_id], len(state))  # the enlisted rows, and no others
@@ -131,6 +134,12 @@ class Quoter:
     def delivery_ratio(self, state: FleetState) -> FloatArray:
         """Return each row's response rate, 0 to 1, measured by cohort, from a prior on, shape ``(n_resources,)``."""
         return self._delivery.ratio(state.index, self._engine.outbox.ledger().by_reason)
+
+    def regulation_score(self, state: FleetState) -> FloatArray:
+        """Return the score each row is expected to have under a regulation signal, shape ``(n_resources,)``."""
+        observed = self._engine.regulation
+        answer_s = observed.answers.mean_s() + _TICK_S
+        return expected_score(observed.cadence.period_s(), answer_s, self.delivery_ratio(state))
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
         """Compare setpoints in force with their meters, now and then while a request runs."""

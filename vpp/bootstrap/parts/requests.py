@@ -19,6 +19,7 @@ from vpp.application.requests.shadow_quotes import ShadowQuotes
 from vpp.bootstrap.parts.core import Core
 from vpp.config import Settings
 from vpp.domain.units import SECONDS_PER_DAY
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,9 @@ class RequestParts:
             measurement=measurement,
             forecaster=forecaster,
             valid_s=settings.quote_valid_s,
-            certain_ratio=settings.quote_certain_ratio,
+            policy=FlexibilityPolicy(
+                certain_ratio=settings.quote_certain_ratio, regulation_score=settings.regulation_score
+            ),
         )
         announcements = Announcements(journal=journal, news=core.news, clock=clock)
         freezing = BaselineFreezing(book=engine.book, journal=journal, picture=picture, measurement=measurement)

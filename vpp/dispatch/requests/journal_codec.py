@@ -94,6 +94,7 @@ def quote_from(body: Body) -> Quote:
         kept_ratio=_optional_float(body.get("kept_ratio")),
         kept_windows=int(body.get("kept_windows", 0)),
         whole_kw=_optional_float(body.get("whole_kw")),
+        regulation_score=_optional_float(body.get("regulation_score")),
         **{name: float(body.get(name, "nan")) for name in _LATER_FIELDS},
     )
 

@@ -28,6 +28,8 @@ class FlexibilityPolicy:
         adapter_outage: The same for a protocol.
         certain_ratio: Least share of a target that has to be reached with nine chances in ten for a feasible verdict,
             where the request itself asks for less.
+        regulation_score: Least mean score expected of the rows that regulation is offered with, 0 to 1
+            (`vpp.planning.quote.signal_following`).
     """
 
     future_share: float = 0.4
@@ -36,6 +38,7 @@ class FlexibilityPolicy:
     operator_outage: float = 0.01
     adapter_outage: float = 0.002
     certain_ratio: float = 0.0
+    regulation_score: float = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

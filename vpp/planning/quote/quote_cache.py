@@ -93,6 +93,7 @@ class QuoteCache:
         now: datetime,
         valid_s: float = VALID_S,
         eligible: BoolArray | None = None,
+        score: Callable[[], FloatArray] | None = None,
     ) -> Quote:
         """Return the quote of a draft; see `vpp.planning.quote.quote.quote`.
 
@@ -106,6 +107,7 @@ class QuoteCache:
             now: Moment of the quote.
             valid_s: How long it holds.
             eligible: Rows that acceptance would enlist, shape ``(n_resources,)``; all that are usable if not given.
+            score: Returns the score each row is expected to have under a regulation signal; called only for one.
 
         Raises:
             InputError: A field of the draft makes no sense, or the forecast does not reach so far.
@@ -115,7 +117,13 @@ class QuoteCache:
         check_draft(draft, basis.inputs, committed_kw)
         if draft.product is Product.REGULATION:
             return symmetric_quote(
-                basis, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=self._prices
+                basis,
+                draft,
+                committed_kw=committed_kw,
+                now=now,
+                valid_s=valid_s,
+                prices=self._prices,
+                score=None if score is None else score(),
             )
         return quote_on(
             basis,

@@ -3,6 +3,10 @@
 A signal turns every few minutes and takes about as much as it gives, so power has to be backed by energy for one step
 at a time, not for the whole window: whatever is asked in one step is what the plan has at its beginning. What counts in
 each step is the lesser of cut and raise, of the classes that can follow a signal of seconds.
+
+How well a signal is followed depends on how often devices are metered, how soon they answer and whether they do. Of
+those that can follow, the best are offered as long as they are expected to reach the least score together
+(`vpp.planning.quote.signal_following`): that power the fleet can be qualified for. The rest is named among the limits.
 """
 
 import math
@@ -18,13 +22,17 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.fleet.index import CLASSES, FleetIndex
+from vpp.planning.flexibility.aggregation import Aggregation
 from vpp.planning.flexibility.deliverable import Deliverable, deliverable
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import Window
 from vpp.planning.quote.assessment import NAMED_LIMIT_KW, certain_ratio, confidence, verdict_of
 from vpp.planning.quote.counter_offers import OFFER_RATIO
 from vpp.planning.quote.rebound import ClassPrices
+from vpp.planning.quote.signal_following import best_first, mean_score
 
+UNQUALIFIED = "cadence of meters, time to answer and obedience, for the least score"
+"""Name of the limit of what is left out because too low a score is expected of it."""
 _MOST_LIMITS = 20
 _MOVED_RATIO = 0.36
 """Mean magnitude of a fast signal, as a share of the reserved power (`vpp.lab.twin.signals.regd_like`)."""
@@ -36,11 +44,15 @@ class _Both:
 
     Attributes:
         found: By direction and step.
+        unqualified_kw: What is left out for the score, by direction, shape ``(count,)``.
+        score: Score expected with the power asked, or what there is of it; ``None`` where nothing was observed.
         p10_kw: The lesser of both, shape ``(count,)``; so are the others.
     """
 
     grid: TimeGrid
     found: dict[Direction, tuple[Deliverable, ...]]
+    unqualified_kw: dict[Direction, FloatArray]
+    score: float | None
     p10_kw: FloatArray
     p50_kw: FloatArray
     p90_kw: FloatArray
@@ -55,6 +67,7 @@ def symmetric_quote(
     now: datetime,
     valid_s: float,
     prices: ClassPrices,
+    score: FloatArray | None = None,
 ) -> Quote:
     """Return the quote of a draft for regulation; `vpp.planning.quote.quote.check_draft` has passed it.
 
@@ -65,8 +78,9 @@ def symmetric_quote(
         now: Moment of the quote.
         valid_s: How long it holds.
         prices: What it costs to move a kWh.
+        score: Score each row is expected to have, shape ``(n_resources,)``; all are offered if not given.
     """
-    both = _assessed(basis, draft, committed_kw, now)
+    both = _Assessor(basis, draft, committed_kw, now).both(score)
     least_kw = float(both.p50_kw.min())
     least_share = certain_ratio(draft, basis.inputs.policy)
     verdict = verdict_of(draft, float(both.p10_kw.min()), least_kw, certain_ratio=least_share)
@@ -93,34 +107,86 @@ def symmetric_quote(
         confidence_ratio=confidence(both.p50_kw, both.sigma_kw, draft.target_kw),
         delivery_ratio=min(d.delivery_ratio for d in every),
         certain_ratio=least_share,
+        regulation_score=both.score,
     )
 
 
-def _assessed(basis: FlexibilityBasis, draft: RequestDraft, committed_kw: FloatArray, now: datetime) -> _Both:
-    grid = TimeGrid.covering(draft.start_at, draft.end_at, step_s=basis.inputs.grid.step_s)
-    first = basis.inputs.grid.index_at(grid.start_s)
-    found = {
-        direction: tuple(
+@dataclass(frozen=True, slots=True)
+class _Assessor:
+    """Assessment of a draft in both directions, step by step; fields as for ``symmetric_quote``."""
+
+    basis: FlexibilityBasis
+    draft: RequestDraft
+    committed_kw: FloatArray
+    now: datetime
+
+    @property
+    def grid(self) -> TimeGrid:
+        """Steps of the window."""
+        return TimeGrid.covering(self.draft.start_at, self.draft.end_at, step_s=self.basis.inputs.grid.step_s)
+
+    def both(self, score: FloatArray | None) -> _Both:
+        """Return what the groups give that are expected to reach the least score together, best first.
+
+        Args:
+            score: Score of every row, shape ``(n_resources,)``; without it all groups count.
+        """
+        index, groups = self.basis.inputs.state.index, self.basis.groups
+        found, unqualified_kw, scores = {}, {}, []
+        for direction in Direction:
+            chosen = groups.inside(_movable(index, self.draft.area, direction))
+            steps, left_kw = self._steps(direction, chosen), np.zeros(self.grid.count)
+            if score is not None:
+                of_group = _group_means(groups, score)
+                taken = best_first(of_group, _group_kw(steps), least_score=self.basis.inputs.policy.regulation_score)
+                if (chosen & ~taken).any():
+                    every, steps = steps, self._steps(direction, chosen & taken, steps)
+                    left_kw = np.array(
+                        [all_.p50_kw[0] - some.p50_kw[0] for all_, some in zip(every, steps, strict=True)]
+                    )
+                scores.append(mean_score(of_group, _group_kw(steps), need_kw=self.draft.target_kw))
+            found[direction], unqualified_kw[direction] = steps, left_kw
+        known = [one for one in scores if not math.isnan(one)]
+        return _Both(
+            grid=self.grid,
+            found=found,
+            unqualified_kw=unqualified_kw,
+            score=min(known, default=None),
+            p10_kw=_columns(found, "p10_kw").min(axis=0),
+            p50_kw=_columns(found, "p50_kw").min(axis=0),
+            p90_kw=_columns(found, "p90_kw").min(axis=0),
+            sigma_kw=_columns(found, "sigma_kw").max(axis=0),
+        )
+
+    def _steps(
+        self, direction: Direction, chosen: BoolArray, before: tuple[Deliverable, ...] = ()
+    ) -> tuple[Deliverable, ...]:
+        """Return what ``chosen`` groups give in every step; ``before`` is the same of others, whose envelope holds."""
+        first = self.basis.inputs.grid.index_at(self.grid.start_s)
+        return tuple(
             deliverable(
-                basis,
+                self.basis,
                 direction=direction,
                 window=Window(first=step, last=step + 1),
-                chosen=basis.groups.inside(_movable(basis.inputs.state.index, draft.area, direction)),
-                committed_kw=committed_kw,
-                now_s=now.timestamp(),
+                chosen=chosen,
+                committed_kw=self.committed_kw,
+                now_s=self.now.timestamp(),
+                found=before[step - first].envelope if before else None,
             )
-            for step in range(first, first + grid.count)
+            for step in range(first, first + self.grid.count)
         )
-        for direction in Direction
-    }
-    return _Both(
-        grid=grid,
-        found=found,
-        p10_kw=_columns(found, "p10_kw").min(axis=0),
-        p50_kw=_columns(found, "p50_kw").min(axis=0),
-        p90_kw=_columns(found, "p90_kw").min(axis=0),
-        sigma_kw=_columns(found, "sigma_kw").max(axis=0),
-    )
+
+
+def _group_means(groups: Aggregation, score: FloatArray) -> FloatArray:
+    """Return the mean score of the rows of every group, shape ``(n_groups,)``."""
+    rows = np.bincount(groups.of_row, minlength=len(groups))
+    return np.asarray(np.bincount(groups.of_row, weights=score, minlength=len(groups)) / np.maximum(rows, 1))
+
+
+def _group_kw(steps: tuple[Deliverable, ...]) -> FloatArray:
+    """Return the mean power of every group over the steps, caps included, shape ``(n_groups,)``."""
+    kw = np.mean([d.envelope.sums.mean_kw[:, 0, 0] * d.share for d in steps], axis=0)
+    return np.asarray(np.maximum(kw, 0.0))
 
 
 def _movable(index: FleetIndex, area: str, direction: Direction) -> BoolArray:
@@ -162,18 +228,23 @@ def _limits(draft: RequestDraft, both: _Both) -> tuple[BindingLimit, ...]:
         limit
         for direction, found in both.found.items()
         if any(float(d.p50_kw[0]) < draft.target_kw for d in found)
-        for limit in _limits_of(direction, found, draft, both.grid)
+        for limit in _limits_of(direction, found, both.unqualified_kw[direction], draft, both.grid)
     ]
     return tuple(sorted(limits, key=lambda limit: -limit.kw)[:_MOST_LIMITS])
 
 
 def _limits_of(
-    direction: Direction, found: tuple[Deliverable, ...], draft: RequestDraft, grid: TimeGrid
+    direction: Direction,
+    found: tuple[Deliverable, ...],
+    unqualified_kw: FloatArray,
+    draft: RequestDraft,
+    grid: TimeGrid,
 ) -> list[BindingLimit]:
     names = {name for d in found for name in d.lost_kw}
     lost = {name: np.array([float(d.lost_kw.get(name, np.zeros(1))[0]) for d in found]) for name in names}
     missing = np.array([draft.target_kw - float(d.p50_kw[0]) for d in found])
     lost["fleet in the area, all that can follow a signal"] = np.maximum(missing, 0.0)
+    lost[UNQUALIFIED] = unqualified_kw
     step = timedelta(seconds=grid.step_s)
     limits = []
     for name in sorted(lost):

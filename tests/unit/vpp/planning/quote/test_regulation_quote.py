@@ -8,12 +8,14 @@ import pytest
 
 from vpp.domain.regulation import FOLLOWING
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
+from vpp.domain.resource import ResourceClass
 from vpp.domain.timegrid import instant
 from vpp.fleet.fleet_state import FleetState
 from vpp.lab.bench.synthetic_city import NOW_S, City, CityMeter, city, plan_of, snapshot
 from vpp.planning.forecast.load_forecast import Forecast, forecast
 from vpp.planning.forecast.load_history import LoadHistory
 from vpp.planning.quote.quote_cache import QuoteCache
+from vpp.planning.quote.regulation_quote import UNQUALIFIED
 
 ROWS = 1_500
 
@@ -41,8 +43,12 @@ def _draft(target_kw: float, product: Product = Product.REGULATION) -> RequestDr
     )
 
 
-def _quoted(draft: RequestDraft, committed_kw: float = 0.0) -> Quote:
+def _quoted(
+    draft: RequestDraft, committed_kw: float = 0.0, score: float | None = None, cars: float | None = None
+) -> Quote:
+    """Return a quote; ``score`` is expected of every row, ``cars`` of chargers."""
     state, expected = _seen()
+    scores = np.where(state.index.is_class(ResourceClass.EV), score if cars is None else cars, score)
     return QuoteCache().quote(
         draft,
         state=state,
@@ -51,6 +57,7 @@ def _quoted(draft: RequestDraft, committed_kw: float = 0.0) -> Quote:
         delivery_ratio=lambda: np.full(len(state), 0.95),
         committed_kw=np.full(expected.grid.count, committed_kw),
         now=instant(NOW_S),
+        score=None if score is None else lambda: scores.astype(np.float64),
     )
 
 
@@ -97,3 +104,30 @@ def test_what_is_promised_to_others_cannot_be_had_in_either_direction() -> None:
     assert np.array(promised.deliverable_p50_kw) == pytest.approx(
         np.maximum(np.array(free.deliverable_p50_kw) - 50.0, 0.0)
     )
+
+
+def test_all_that_can_follow_is_offered_where_it_is_expected_to_follow_well() -> None:
+    everybody, well = _quoted(_draft(1e9)), _quoted(_draft(1e9), score=0.99)
+    assert well.deliverable_p50_kw == pytest.approx(everybody.deliverable_p50_kw)
+    assert well.regulation_score == pytest.approx(0.99)
+    assert everybody.regulation_score is None
+    assert not [limit for limit in well.limits if UNQUALIFIED in limit.name]
+
+
+def test_no_more_is_offered_than_is_expected_to_reach_the_least_score_and_the_rest_is_named() -> None:
+    everybody, some = _quoted(_draft(1e9)), _quoted(_draft(1e9), score=0.97, cars=0.80)
+    assert some.regulation_score is not None
+    assert some.regulation_score >= 0.95
+    assert 0.0 < some.p50_kw <= everybody.p50_kw
+    named = {limit.name: limit.kw for limit in some.limits if UNQUALIFIED in limit.name}
+    assert named[f"up: {UNQUALIFIED}"] > 0.0
+    nobody = _quoted(_draft(1e9), score=0.80)
+    assert nobody.verdict is Verdict.INFEASIBLE
+    assert nobody.p50_kw == 0.0
+
+
+def test_a_small_request_is_expected_to_be_followed_by_the_best() -> None:
+    little, much = _quoted(_draft(10.0), score=0.99, cars=0.94), _quoted(_draft(1e9), score=0.99, cars=0.94)
+    assert little.regulation_score == pytest.approx(0.99)
+    assert much.regulation_score is not None
+    assert 0.95 <= much.regulation_score < 0.99
