@@ -1,6 +1,7 @@
 """Baselines frozen at acceptance, and lengthened for requests that end later."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from vpp.application.cycle_record import baseline_body
@@ -10,22 +11,42 @@ from vpp.application.single_flight import SingleFlight
 from vpp.dispatch.requests.book import RequestBook
 from vpp.domain.performance import Baseline
 from vpp.domain.request import DispatchRequest
+from vpp.domain.telemetry import BoolArray
 from vpp.ports import Journal
 from vpp.settlement.revised_course import lengthened
 
 BASELINE = "baseline.issued"
 
+Spared = Callable[[DispatchRequest], Awaitable[Mapping[str, BoolArray]]]
+"""Returns the rows that overlapping requests can spare for one, by their ids, shape ``(n_resources,)`` each."""
+
 
 class BaselineFreezing:
-    """Freezes the baseline of each accepted request once, however many callers wait for it, and journals it."""
+    """Freezes the baseline of each accepted request once, however many callers wait for it, and journals it.
+
+    Args:
+        book: All requests.
+        journal: Records every baseline.
+        picture: The fleet as it is known.
+        measurement: Computes and keeps them.
+        spared: Says what overlapping requests can spare.
+    """
 
     def __init__(
-        self, *, book: RequestBook, journal: Journal, picture: OperatingPicture, measurement: Measurement
+        self,
+        *,
+        book: RequestBook,
+        journal: Journal,
+        picture: OperatingPicture,
+        measurement: Measurement,
+        spared: Spared,
     ) -> None:
         self._book = book
         self._journal = journal
         self._picture = picture
         self._measurement = measurement
+        self._spared = spared
+        self._enlisting = asyncio.Lock()
         self._freezing: SingleFlight[None] = SingleFlight()
 
     def under_way(self, request_id: str) -> bool:
@@ -44,11 +65,25 @@ class BaselineFreezing:
         await self._freezing.answer(f"{request.id} {request.version}", partial(self._freeze, request, known, late=True))
 
     async def _freeze(self, request: DispatchRequest, known: Baseline | None = None, *, late: bool) -> None:
-        picture = self._picture
-        baseline = await asyncio.to_thread(
-            self._measurement.baseline, request, picture.state(), picture.schedule, late=late
-        )
-        baseline = baseline if known is None else lengthened(known, baseline)
-        self._measurement.keep(request, baseline)
+        # One after the other: what one request enlists is no longer there for the next.
+        async with self._enlisting:
+            if known is None:
+                await self._hand_over(request)
+            picture = self._picture
+            baseline = await asyncio.to_thread(
+                self._measurement.baseline, request, picture.state(), picture.schedule, late=late
+            )
+            baseline = baseline if known is None else lengthened(known, baseline)
+            self._measurement.keep(request, baseline)
+            self._record(request, baseline)
+
+    async def _hand_over(self, request: DispatchRequest) -> None:
+        """Take what overlapping requests can spare out of their portfolios, so that this one may enlist it."""
+        for other_id, rows in (await self._spared(request)).items():
+            if rows.any() and other_id in self._measurement.baselines:
+                other = self._book.get(other_id)
+                self._record(other, self._measurement.hand_over(other, rows))
+
+    def _record(self, request: DispatchRequest, baseline: Baseline) -> None:
         body = baseline_body(request.id, baseline)
-        self._measurement.noted(request.id, self._journal.append(BASELINE, picture.clock.now_s(), body))
+        self._measurement.noted(request.id, self._journal.append(BASELINE, self._picture.clock.now_s(), body))

@@ -9,7 +9,7 @@ from datetime import date
 
 from vpp.application.delivery.forgotten_calls import ForgottenCalls, Span
 from vpp.dispatch.requests.book import RequestBook
-from vpp.dispatch.requests.phases import areas_overlap
+from vpp.dispatch.requests.phases import areas_overlap, windows_overlap
 from vpp.domain.request import DispatchRequest, RequestState
 from vpp.fleet.calendar import local_day, span
 from vpp.settlement.baselines.called_hours import CalledHours
@@ -44,13 +44,19 @@ def called_span(book: RequestBook, request: DispatchRequest) -> Span | None:
 
 
 def _calls(book: RequestBook, forgotten: ForgottenCalls, request: DispatchRequest, *, drills: bool) -> Iterator[Span]:
-    """Iterate the calls, and the ``drills`` where they are wanted, of every other request in an overlapping area."""
+    """Iterate the calls, and the ``drills`` where they are wanted, of every other request in an overlapping area.
+
+    A call at the same time is none of them: requests that overlap share no row (`area_sharing`).
+    """
     for known in (forgotten.called, forgotten.drilled) if drills else (forgotten.called,):
         for area, spans in known.items():
             if areas_overlap(area, request.draft.area):
                 yield from spans
+    mine = book.timetable(request.id)
     for other in book.all():
         called = called_span(book, other)
         counts = other.id != request.id and (drills or not other.draft.is_drill)
-        if counts and called is not None and areas_overlap(other.draft.area, request.draft.area):
+        if not counts or called is None or not areas_overlap(other.draft.area, request.draft.area):
+            continue
+        if other.draft.is_drill or not windows_overlap(mine, book.timetable(other.id)):
             yield called

@@ -10,7 +10,7 @@ import structlog
 
 from vpp.application.delivery.event_days import called_hours, event_days
 from vpp.application.delivery.forgotten_calls import ForgottenCalls
-from vpp.application.delivery.participation import Participation, eligible, enlisted
+from vpp.application.delivery.participation import SERVING, SERVING_WORDS, Participation, eligible, enlisted
 from vpp.application.delivery.past_delivery import PastDelivery
 from vpp.application.delivery.retired_rows import Metered, counted_until_retired
 from vpp.application.delivery.session_baselines import SessionBaselines
@@ -213,10 +213,32 @@ class Measurement:
         """Return the baseline of the rows that are eligible now; it names the others."""
         times = self._engine.book.timetable(request.id)
         found = self.participation.standing(request.draft, times, state, schedule, late=late)
+        found[self._serving_others(request, len(state))] = SERVING
         rows = part_rows(request.draft, state.index) & eligible(found)
         baseline = self._baseline_of(request, state.index, schedule, times.watched_s, rows)(request.draft)
         baseline = replace(baseline, programme_sha256=self.programme.sha256)
         return enlisted(baseline, request.draft, state.index, found)
+
+    def _serving_others(self, request: DispatchRequest, count: int) -> BoolArray:
+        """Return the rows enlisted for requests that overlap one, shape ``(count,)``: a row serves one at a time."""
+        others = (self.portfolios.get(other.id) for other in self._engine.book.overlapping(request.id))
+        enlisted = [fitted_flags(rows, count) for rows in others if rows is not None]
+        return np.asarray(np.logical_or.reduce([np.zeros(count, dtype=np.bool_), *enlisted]))
+
+    def hand_over(self, request: DispatchRequest, rows: BoolArray) -> Baseline:
+        """Take rows out of a request's portfolio, shape ``(n_resources,)``, and return its baseline without them.
+
+        They were not moved for it, so that neither what it delivered nor what it is paid depends on them.
+        """
+        known, index = self.baselines[request.id], self._picture.state().index
+        handed = np.flatnonzero(fitted_flags(rows, len(known.power_kw)))
+        power_kw = known.power_kw.copy()
+        power_kw[handed] = 0.0
+        why = known.excluded_why | {SERVING_WORDS: known.excluded_why.get(SERVING_WORDS, 0) + len(handed)}
+        ids = tuple(index.resources[row].id for row in handed.tolist())
+        left = replace(known, power_kw=power_kw, excluded_ids=(*known.excluded_ids, *ids), excluded_why=why)
+        self.keep(request, left)
+        return left
 
     def _baseline_of(
         self, request: DispatchRequest, index: FleetIndex, schedule: Schedule | None, end_s: float, rows: BoolArray

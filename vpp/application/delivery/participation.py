@@ -19,6 +19,11 @@ from vpp.settlement.baselines.measurable import measurable_rows
 from vpp.settlement.money.programme import Programme
 from vpp.state.eligibility import WORDS, Standing, part_rows, standing
 
+SERVING = len(Standing)
+"""Code of rows that serve another request at that time, beside those of ``Standing``."""
+SERVING_WORDS = "serves another request at that time"
+_WORDS = {**WORDS, SERVING: SERVING_WORDS}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Participation:
@@ -81,9 +86,9 @@ def enlisted(baseline: Baseline, draft: RequestDraft, index: FleetIndex, found: 
     codes = found.copy()
     codes[without] = Standing.NO_BASELINE
     left_out = np.flatnonzero(part & (codes != Standing.ELIGIBLE))
-    tally = np.bincount(codes[left_out], minlength=len(Standing))
+    tally = np.bincount(codes[left_out], minlength=len(Standing) + 1)
     return replace(
         baseline,
         excluded_ids=tuple(index.resources[row].id for row in left_out.tolist()),
-        excluded_why={words: int(tally[code]) for code, words in WORDS.items() if tally[code]},
+        excluded_why={words: int(tally[code]) for code, words in _WORDS.items() if tally[code]},
     )

@@ -1,6 +1,7 @@
 """Quotes: eligible rows, earlier commitments and response rates on the fleet as it is known."""
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 
@@ -82,6 +83,7 @@ class Quoter:
         schedule: Schedule | None,
         *,
         besides: bool = False,
+        among: BoolArray | None = None,
     ) -> Quote:
         """Return the quote of a request's draft; may be called from any thread.
 
@@ -90,11 +92,17 @@ class Quoter:
             draft: What is asked.
             state: The snapshot to quote on.
             schedule: The plan in force.
-            besides: As if the request were committed to nothing: for a change of it.
+            besides: As if nothing were committed at its time, to itself or beside it: for rows of its own.
+            among: The only rows that count, shape ``(n_resources,)``; all eligible ones if not given.
         """
         load_forecast = self._forecaster.current(state)
         times = self._engine.book.timetable(request_id)
         rows = eligible(self._participation.standing(draft, times, state, schedule))
+        if among is not None:
+            rows &= among
+        elif besides and request_id in self._portfolios:
+            rows &= fitted_flags(self._portfolios[request_id], len(state))  # the enlisted rows, and no others
+        aside = {request_id, *(other.id for other in self._engine.book.overlapping(request_id))} if besides else set()
         ask = partial(
             QuoteCache.quote,
             draft=draft,
@@ -102,19 +110,18 @@ class Quoter:
             forecast=load_forecast,
             schedule=schedule,
             delivery_ratio=partial(self.delivery_ratio, state),
-            committed_kw=self._committed_kw(draft, load_forecast, request_id if besides else None),
+            committed_kw=self._committed_kw(draft, load_forecast, aside),
             now=instant(state.at_s),
             valid_s=self._valid_s,
             score=partial(self.regulation_score, state),
         )
-        if besides and request_id in self._portfolios:
-            rows &= fitted_flags(self._portfolios[request_id], len(state))  # the enlisted rows, and no others
-        # A snapshot as if a request did not run must not be cached for others, nor the drawn part of a drill.
+        # A snapshot as if a request did not run, or a part of the fleet, must not be cached for others.
         if draft.drawn_ratio < 1.0:
             answer = ask(self._quotes_drawn, eligible=rows & drawn_rows(draft, len(state)))
             answer = replace(answer, whole_kw=None if besides else ask(self.quotes, eligible=rows).p50_kw)
         else:
-            answer = ask(self._quotes_besides if besides else self.quotes, eligible=rows)
+            alone = besides or among is not None
+            answer = ask(self._quotes_besides if alone else self.quotes, eligible=rows)
         return self._with_record(replace(answer, notices=calendar_notices(self._picture.calendar, draft)), draft, state)
 
     def countable(self, state: FleetState, schedule: Schedule | None) -> BoolArray:
@@ -156,15 +163,16 @@ class Quoter:
         known = kept.windows > 0 and math.isfinite(kept.ratio[0])
         return replace(answer, kept_ratio=kept.ratio[0] if known else None, kept_windows=kept.windows)
 
-    def _committed_kw(self, draft: RequestDraft, load_forecast: Forecast, besides: str | None = None) -> FloatArray:
+    def _committed_kw(self, draft: RequestDraft, load_forecast: Forecast, aside: Collection[str]) -> FloatArray:
         """Return power committed to overlapping requests of the same direction, kW, shape ``(grid.count,)``.
 
-        Regulation is committed in both directions; what a drill holds is there for a call.
+        Regulation is committed in both directions; what a drill holds is there for a call. Requests set ``aside`` do
+        not count.
         """
         starts_s = load_forecast.grid.starts_s()
         total = np.zeros(load_forecast.grid.count)
         for other in self._engine.book.running(self._picture.clock.now_s()):
-            if other.id == besides or (other.draft.is_drill and not draft.is_drill):
+            if other.id in aside or (other.draft.is_drill and not draft.is_drill):
                 continue
             both = Product.REGULATION in (other.draft.product, draft.product)
             if (both or other.draft.direction is draft.direction) and areas_overlap(other.draft.area, draft.area):

@@ -9,6 +9,7 @@ from vpp.application.delivery.baseline_freezing import BaselineFreezing
 from vpp.application.delivery.measurement import Measurement
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.announcements import Announcements
+from vpp.application.requests.area_sharing import AreaSharing
 from vpp.application.requests.commitment_gate import CommitmentGate
 from vpp.application.requests.quoting import Quoter
 from vpp.application.requests.revision_service import RevisionService
@@ -31,6 +32,7 @@ class RequestService:
         gate: Keeps new commitments back while they could be forgotten, or the record is not trusted.
         measurement: Holds the frozen baselines.
         quoter: Quotes drafts.
+        sharing: Quotes those that overlap others.
         freezing: Freezes the baseline of an accepted request.
         announcements: Publishes transitions.
         changed: Called when commitments change, so that the fleet is planned for them.
@@ -45,6 +47,7 @@ class RequestService:
         gate: CommitmentGate,
         measurement: Measurement,
         quoter: Quoter,
+        sharing: AreaSharing,
         freezing: BaselineFreezing,
         announcements: Announcements,
         changed: Callable[[], None],
@@ -56,6 +59,7 @@ class RequestService:
         self._gate = gate
         self._measurement = measurement
         self._quoter = quoter
+        self._sharing = sharing
         self._freezing = freezing
         self._announcements = announcements
         self._changed = changed
@@ -154,13 +158,17 @@ class RequestService:
         """Quote a submitted request; one that cannot be quoted has failed."""
         state, schedule = self._picture.state(), self._picture.schedule
         check_quotable(state, schedule)
+        others = self._book.overlapping(request_id)
         try:
-            quote = await asyncio.to_thread(self._quoter.quote, request_id, draft, state, schedule)
+            if others:
+                quote = await self._sharing.quote(self._book.get(request_id), others)
+            else:
+                quote = await asyncio.to_thread(self._quoter.quote, request_id, draft, state, schedule)
         except VppError as error:
             failed = self._book.fail(request_id, reason=str(error), now=self._clock.now())
             await self._announcements.announce(failed)
             raise
-        request = self._book.quoted(request_id, quote, self._clock.now())
+        request = self._book.quoted(request_id, quote, self._clock.now(), counted=[other.id for other in others])
         await self._announcements.announce(request)
         return request
 

@@ -72,16 +72,6 @@ class RevisionService:
         await self._freeze(request)
         return self._engine.book.get(request_id)
 
-    def _reached_at(self, draft: RequestDraft, now: datetime) -> datetime:
-        """Return from when a change is quoted: after a whole ramp, for until then the earlier commitment is delivered.
-
-        A quote assumes devices that start from rest; those of a running request have moved already.
-        """
-        minutes = self._ramp_minutes if draft.ramp_minutes is None else draft.ramp_minutes
-        # Quotes are by whole steps: the first one quoted begins no earlier than the ramp ends.
-        reached_s = -floor_s(-(now.timestamp() + SECONDS_PER_MINUTE * minutes), STEP_S)
-        return max(min(instant(reached_s), draft.end_at - _LEAST_LEFT), now)
-
     def _asked(
         self, request_id: str, key: str | None, target_kw: float | None, end_at: datetime | None
     ) -> Revision | None:
@@ -99,7 +89,7 @@ class RevisionService:
     ) -> Revision:
         book, now = self._engine.book, self._clock.now()
         draft = book.revisions.draft(request_id, target_kw=target_kw, end_at=end_at, now=now)
-        left = replace(draft, start_at=max(draft.start_at, self._reached_at(draft, now)))
+        left = rest_of(draft, now, self._ramp_minutes)
         released = self._engine.as_if_free(self._state())
         quote = await asyncio.to_thread(self._quote, left, released, request_id)
         request = book.get(request_id)
@@ -117,3 +107,16 @@ class RevisionService:
         )
         book.revisions.add(request_id, revision)
         return revision
+
+
+def rest_of(draft: RequestDraft, now: datetime, ramp_minutes: float) -> RequestDraft:
+    """Return the rest of a draft that a change can still reach: from after a whole ramp on.
+
+    A quote assumes devices that start from rest; those of a running request have moved already, and until the ramp ends
+    the earlier commitment is delivered.
+    """
+    minutes = ramp_minutes if draft.ramp_minutes is None else draft.ramp_minutes
+    # Quotes are by whole steps: the first one quoted begins no earlier than the ramp ends.
+    reached_s = -floor_s(-(now.timestamp() + SECONDS_PER_MINUTE * minutes), STEP_S)
+    reached_at = max(min(instant(reached_s), draft.end_at - _LEAST_LEFT), now)
+    return replace(draft, start_at=max(draft.start_at, reached_at))

@@ -11,6 +11,7 @@ from vpp.application.delivery.settlement_runs import SettlementRuns
 from vpp.application.loops.forecaster import Forecaster
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.announcements import Announcements
+from vpp.application.requests.area_sharing import AreaSharing
 from vpp.application.requests.commitment_gate import CommitmentGate
 from vpp.application.requests.quoting import Quoter
 from vpp.application.requests.request_service import RequestService
@@ -70,7 +71,10 @@ class RequestParts:
             ),
         )
         announcements = Announcements(journal=journal, news=core.news, clock=clock)
-        freezing = BaselineFreezing(book=engine.book, journal=journal, picture=picture, measurement=measurement)
+        sharing = AreaSharing(engine=engine, picture=picture, measurement=measurement, quoter=quoter)
+        freezing = BaselineFreezing(
+            book=engine.book, journal=journal, picture=picture, measurement=measurement, spared=sharing.spared
+        )
         settlement = Settlement(
             clock=clock,
             book=engine.book,
@@ -98,6 +102,7 @@ class RequestParts:
                 gate=CommitmentGate(core.durability, core.trust),
                 measurement=measurement,
                 quoter=quoter,
+                sharing=sharing,
                 freezing=freezing,
                 announcements=announcements,
                 changed=changed,

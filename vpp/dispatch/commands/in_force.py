@@ -43,6 +43,11 @@ class InForce:
         """Return the rows in which a dispatch value of ours may be in force at ``now_s``, answered or not."""
         return np.asarray(self._states.columns.in_force.limited_s > now_s)
 
+    def dispatched_since(self, at_s: float) -> BoolArray:
+        """Return the rows in which a dispatch value of ours may have been in force at ``at_s`` or later."""
+        columns = self._states.columns.in_force
+        return np.asarray((columns.limited_s > at_s) | (columns.released_s >= at_s))
+
     def settled(self) -> BoolArray:
         """Return the rows with a dispatch value in force and no command under way."""
         columns = self._states.columns

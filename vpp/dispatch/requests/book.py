@@ -11,7 +11,7 @@ from datetime import datetime
 from vpp.dispatch.record import Record
 from vpp.dispatch.requests.forgotten import Batch
 from vpp.dispatch.requests.phases import PhaseTimes
-from vpp.dispatch.requests.progress import RequestProgress, window_of
+from vpp.dispatch.requests.progress import RequestProgress, why_alone, window_of
 from vpp.dispatch.requests.register import ALLOWED, REVISION, SERVICE, SHORTFALL, TRANSITION, RequestRegister, S, was
 from vpp.dispatch.requests.revisions import RequestRevisions, commitment
 from vpp.dispatch.requests.validation import check_draft
@@ -43,6 +43,7 @@ class RequestBook:
         self._limits = rules.limits
         self._register = RequestRegister(record)
         self._progress = RequestProgress(self._register, rules.phases)
+        self._counted: dict[str, frozenset[str]] = {}
         self.revisions = RequestRevisions(self._register, self._progress, rules.limits)
 
     def get(self, request_id: str) -> DispatchRequest:
@@ -60,6 +61,8 @@ class RequestBook:
     def forget(self, batch: Batch) -> None:
         """Drop requests that are over, with their keys."""
         self._register.forget(batch)
+        for request_id in self._counted.keys() & set(batch.ids):
+            del self._counted[request_id]
 
     def load(self, state: StateTree) -> None:
         """Take the requests as ``RequestRegister.state`` returned them."""
@@ -102,7 +105,7 @@ class RequestBook:
         """Take a draft and return its request; the flag is false where ``key`` was seen before.
 
         Raises:
-            InputError: A field is out of range, or the power is promised to another request already.
+            InputError: A field is out of range, or a request with which it can share nothing is committed to.
             UnknownIdError: There is no such area.
             ConflictError: ``key`` was used for another draft.
         """
@@ -120,16 +123,31 @@ class RequestBook:
         )
         rival = self._progress.rival(request)
         if rival is not None:
-            raise InputError("start_at", draft.start_at.isoformat(), f"a time that does not overlap {window_of(rival)}")
+            accepted = f"a time that does not overlap {window_of(rival)}: {why_alone(request, rival)}"
+            raise InputError("start_at", draft.start_at.isoformat(), accepted)
         return self._register.enter(request, S.SUBMITTED, actor=actor, at=now, reason="submitted"), True
 
-    def quoted(self, request_id: str, quote: Quote, now: datetime) -> DispatchRequest:
+    def overlapping(self, request_id: str) -> Sequence[DispatchRequest]:
+        """Return the committed requests that hold power of a request's area at the same time, oldest first."""
+        return self._progress.overlapping(self.get(request_id))
+
+    def quoted(
+        self, request_id: str, quote: Quote, now: datetime, *, counted: Collection[str] | None = None
+    ) -> DispatchRequest:
         """Attach a quote; it replaces an earlier one.
+
+        Args:
+            request_id: The request.
+            quote: Its quote.
+            now: The present.
+            counted: Ids of the overlapping requests that the quote has left their rows; all committed now if not given.
 
         Raises:
             ConflictError: The request is beyond quoting.
         """
         request = self.get(request_id)
+        others = (other.id for other in self._progress.overlapping(request))
+        self._counted[request_id] = frozenset(others if counted is None else counted)
         return self._register.move(request, S.QUOTED, actor=SERVICE, at=now, reason=quote.verdict.value, quote=quote)
 
     def accept(
@@ -165,9 +183,10 @@ class RequestBook:
             return request
         quote = self._open_quote(request, now)
         changes = commitment(request, quote, offer)
-        self._progress.check_promise(replace(request, **changes), now)
+        self._progress.check_promise(replace(request, **changes), self._counted_by(request), now)
         if reserve is not None:
             reserve(replace(request, **changes))
+        self._counted.pop(request_id, None)
         accepted = self._register.move(request, S.ACCEPTED, actor=actor, at=now, reason=reason, key=key, **changes)
         return self._register.move(accepted, S.SCHEDULED, actor=SERVICE, at=now, reason="reserved")
 
@@ -236,11 +255,25 @@ class RequestBook:
             raise ConflictError(f"the quote of request {request.id} expired at {request.quote.expires_at.isoformat()}")
         return request.quote
 
+    def _counted_by(self, request: DispatchRequest) -> Collection[str]:
+        """Return the ids of the overlapping requests that a request's quote has left their rows.
+
+        After a restart they are those committed before it was quoted.
+        """
+        quoted_at = next(t.at for t in reversed(request.history) if t.to_state is S.QUOTED)
+        others = self._progress.overlapping(request)
+        return self._counted.get(request.id, frozenset(o.id for o in others if accepted_at(o) < quoted_at))
+
     def _once(self, request_id: str, to: RequestState, now: datetime, reason: str) -> DispatchRequest:
         request = self.get(request_id)
         if was(request, to):
             return request
         return self._register.move(request, to, actor=SERVICE, at=now, reason=reason)
+
+
+def accepted_at(request: DispatchRequest) -> datetime:
+    """Return when a committed request was accepted."""
+    return next(t.at for t in request.history if t.to_state is S.ACCEPTED)
 
 
 def _stands(request: DispatchRequest, reason: str) -> bool:

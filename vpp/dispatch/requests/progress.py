@@ -1,6 +1,6 @@
 """Progress of requests by the clock: their phases, and the power they hold against each other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from vpp.dispatch.requests.phases import (
@@ -17,7 +17,7 @@ from vpp.dispatch.requests.phases import (
 from vpp.dispatch.requests.register import ALLOWED, SERVICE, RequestRegister, S
 from vpp.dispatch.settings import PhaseLengths
 from vpp.domain.errors import ConflictError
-from vpp.domain.request import DispatchRequest, RequestDraft, Shortfall, Transition
+from vpp.domain.request import DispatchRequest, Product, RequestDraft, Shortfall, Transition
 from vpp.domain.timegrid import instant
 
 _STATE_OF = {
@@ -94,8 +94,13 @@ class RequestProgress:
                 request = self._register.move(request, state, actor=SERVICE, at=instant(now_s), reason="timetable")
         return request
 
-    def check_promise(self, request: DispatchRequest, now: datetime) -> None:
+    def check_promise(self, request: DispatchRequest, counted: Collection[str], now: datetime) -> None:
         """Refuse to promise power too late or twice.
+
+        Args:
+            request: As it would stand.
+            counted: Ids of the overlapping requests that its quote has left their rows.
+            now: The present.
 
         Raises:
             ConflictError: The request should have started, or its power is promised to another.
@@ -105,18 +110,33 @@ class RequestProgress:
         rival = self.rival(request)
         if rival is not None:
             raise ConflictError(f"request {request.id} overlaps {window_of(rival)}, to which the power is promised")
+        later = next((other for other in self.overlapping(request) if other.id not in counted), None)
+        if later is not None:
+            raise ConflictError(
+                f"request {request.id} overlaps {window_of(later)}, which its quote does not count; ask for another one"
+            )
 
     def rival(self, request: DispatchRequest) -> DispatchRequest | None:
-        """Return a committed request that holds power of the same area at the same time: a kW is promised once.
+        """Return a committed request of the same area and time with which nothing can be shared.
 
-        A drill is no rival of a call, for it yields; it keeps out of the watches of others, and they out of its own.
+        The other direction would take back what is given here, and a signal moves its rows both ways. A drill is no
+        rival of a call, for it yields; it keeps out of the watches of others, and they out of its own.
         """
-        mine, drill = PhaseTimes.of(request, self._lengths), request.draft.is_drill
-        overlap = watches_overlap if drill else windows_overlap
-        for other, timetable in self._sharing(request):
-            if (drill or not other.draft.is_drill) and overlap(mine, timetable):
-                return other
-        return None
+        if not request.draft.is_drill:
+            return next((o for o in self.overlapping(request) if not can_share(o.draft, request.draft)), None)
+        mine = PhaseTimes.of(request, self._lengths)
+        return next((o for o, timetable in self._sharing(request) if watches_overlap(mine, timetable)), None)
+
+    def overlapping(self, request: DispatchRequest) -> Sequence[DispatchRequest]:
+        """Return the committed calls that hold power of a call's area at the same time, oldest first."""
+        if request.draft.is_drill:
+            return ()
+        mine = PhaseTimes.of(request, self._lengths)
+        return tuple(
+            other
+            for other, timetable in self._sharing(request)
+            if not other.draft.is_drill and windows_overlap(mine, timetable)
+        )
 
     def yielding(self, request: DispatchRequest) -> Sequence[DispatchRequest]:
         """Return the drills that are not released yet and would hold power of a call's area at the same time."""
@@ -153,3 +173,17 @@ def window_of(request: DispatchRequest) -> str:
     """Return a request's area and window for a message."""
     draft = request.draft
     return f"request {request.id} in {draft.area} from {draft.start_at.isoformat()} to {draft.end_at.isoformat()}"
+
+
+def can_share(one: RequestDraft, other: RequestDraft) -> bool:
+    """Return whether two requests can share an area at the same time: in one direction, neither for regulation."""
+    return one.direction is other.direction and Product.REGULATION not in (one.product, other.product)
+
+
+def why_alone(request: DispatchRequest, rival: DispatchRequest) -> str:
+    """Return why a request cannot share an area with another, in words."""
+    if request.draft.is_drill:
+        return "a drill runs alone"
+    if Product.REGULATION in (request.draft.product, rival.draft.product):
+        return "a request for regulation shares its area with none"
+    return f"that one asks for {rival.draft.direction.value}, which would take back what is given here"

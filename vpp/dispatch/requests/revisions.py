@@ -48,12 +48,20 @@ class RequestRevisions:
         if (draft.target_kw, draft.end_at) == (request.accepted_kw, request.draft.end_at):
             raise InputError("target_kw", draft.target_kw, "another power or end_at than those in force")
         check_revised(draft, now=now, limits=self._limits)
-        rival = self._progress.rival(replace(request, draft=draft))
+        rival = self._newly_beside(request, replace(request, draft=draft))
         if rival is not None:
             raise ConflictError(
                 f"request {request_id} would overlap {window_of(rival)}, to which the power is promised"
             )
         return draft
+
+    def _newly_beside(self, request: DispatchRequest, changed: DispatchRequest) -> DispatchRequest | None:
+        """Return a request that a change would overlap and that may hold the same rows."""
+        if request.draft.is_drill:
+            return self._progress.rival(changed)
+        # One that it overlaps already has rows of its own.
+        beside = {other.id for other in self._progress.overlapping(request)}
+        return next((other for other in self._progress.overlapping(changed) if other.id not in beside), None)
 
     def add(self, request_id: str, revision: Revision) -> DispatchRequest:
         """Attach a change that was asked and its quote; nothing is in force before it is accepted."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from vpp.application.delivery import baseline_freezing as module
@@ -22,6 +23,7 @@ class _Measurement:
         self.baselines: dict[str, Any] = {}
         self.computed: list[bool] = []
         self.entries: dict[str, int] = {}
+        self.handed: tuple[str, list[bool]] | None = None
 
     def baseline(self, request: Any, state: object, schedule: object, *, late: bool) -> Any:  # noqa: ANN401 - doubles
         del state, schedule
@@ -30,6 +32,13 @@ class _Measurement:
 
     def keep(self, request: Any, baseline: Any) -> None:  # noqa: ANN401 - as above
         self.baselines[request.id] = baseline
+
+    async def spared(self, request: Any) -> Mapping[str, Any]:  # noqa: ANN401 - as above
+        return {} if request.id == "r1" else {"r1": np.array([True, False])}
+
+    def hand_over(self, request: Any, rows: Any) -> Any:  # noqa: ANN401 - as above
+        self.handed = (request.id, rows.tolist())
+        return self.baselines[request.id]
 
     def noted(self, request_id: str, sequence: int) -> None:
         self.entries[request_id] = sequence
@@ -49,7 +58,10 @@ def freezing(monkeypatch: pytest.MonkeyPatch) -> tuple[BaselineFreezing, _Measur
     measurement, entries = _Measurement(), _Entries()
     book: Any = SimpleNamespace(timetable=lambda request_id: SimpleNamespace(watched_s=ENDS_S[request_id]))
     picture: Any = SimpleNamespace(state=lambda: None, schedule=None, clock=VirtualClock(0.0))
-    made = BaselineFreezing(book=book, journal=entries, picture=picture, measurement=measurement)  # type: ignore[arg-type] # doubles
+    book.get = lambda request_id: SimpleNamespace(id=request_id)
+    made = BaselineFreezing(  # type: ignore[arg-type] # doubles
+        book=book, journal=entries, picture=picture, measurement=measurement, spared=measurement.spared
+    )
     return made, measurement, entries
 
 
@@ -79,3 +91,15 @@ async def test_a_baseline_is_lengthened_only_where_the_request_ends_later(
     await made.lengthen(REQUEST)
     assert (measurement.computed, entries) == ([False, True], [BASELINE, BASELINE])
     assert measurement.baselines["r1"].grid.end_s == 1800.0
+
+
+async def test_what_another_request_spares_is_taken_from_it_before_it_is_enlisted(
+    freezing: tuple[BaselineFreezing, _Measurement, _Entries], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, measurement, entries = freezing
+    monkeypatch.setitem(ENDS_S, "r2", 900.0)
+    await made.freeze(REQUEST)
+    await made.freeze(SimpleNamespace(id="r2", version=1))  # type: ignore[arg-type] # a request
+    assert measurement.handed == ("r1", [True, False])
+    assert entries == [BASELINE, BASELINE, BASELINE], "the first request's without them, and the second's"
+    assert measurement.entries == {"r1": 2, "r2": 3}

@@ -19,6 +19,7 @@ from vpp.domain.request import (
     Shortfall,
     Verdict,
 )
+from vpp.record.entry import JournalEntry
 
 
 @pytest.fixture
@@ -62,15 +63,37 @@ def test_an_unknown_area_is_refused_by_name(book: RequestBook) -> None:
 
 
 @pytest.mark.parametrize(("area", "clash"), [("north", True), ("city", True), ("south", False)])
-def test_a_kw_is_promised_once(book: RequestBook, area: str, clash: bool) -> None:  # noqa: FBT001 - table
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"product": Product.VALLEY_FILLING, "direction": Direction.DOWN}, "asks for up"),
+        ({"product": Product.REGULATION}, "regulation"),
+    ],
+)
+def test_what_would_take_back_what_is_given_is_refused_in_the_same_area(
+    book: RequestBook,
+    area: str,
+    clash: bool,  # noqa: FBT001 - table
+    changes: Mapping[str, object],
+    why: str,
+) -> None:
     first = accepted(book)
-    rival = replace(DRAFT, area=area)
+    rival = replace(DRAFT, area=area, **changes)  # type: ignore[arg-type] # each row names its own fields
     if not clash:
         assert submit(book, rival) != first
         return
-    with pytest.raises(InputError, match=first) as caught:
+    with pytest.raises(InputError, match=f"(?s){first}.*{why}") as caught:
         submit(book, rival)
     assert caught.value.field == "start_at"
+
+
+@pytest.mark.parametrize("area", ["north", "city"])
+def test_requests_of_one_direction_share_an_area(book: RequestBook, area: str) -> None:
+    first = accepted(book)
+    second = submit(book, replace(DRAFT, area=area))
+    assert [other.id for other in book.overlapping(second)] == [first]
+    book.quoted(second, quote(), NOW)
+    assert book.accept(second, offer=None, actor="dispatcher", now=NOW).state is RequestState.SCHEDULED
 
 
 def test_two_quotes_for_the_same_power_cannot_both_be_accepted(book: RequestBook) -> None:
@@ -78,8 +101,38 @@ def test_two_quotes_for_the_same_power_cannot_both_be_accepted(book: RequestBook
     for request_id in (first, second):
         book.quoted(request_id, quote(), NOW)
     book.accept(first, offer=None, actor="dispatcher", now=NOW)
+    with pytest.raises(ConflictError, match=f"{first}.*its quote does not count"):
+        book.accept(second, offer=None, actor="dispatcher", now=NOW)
+
+
+def test_a_quote_begun_before_another_was_committed_does_not_count_it(book: RequestBook) -> None:
+    second = submit(book)
+    first = accepted(book)
+    book.quoted(second, quote(), NOW, counted=())
     with pytest.raises(ConflictError, match=first):
         book.accept(second, offer=None, actor="dispatcher", now=NOW)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_after_a_restart_a_quote_counts_those_committed_before_it(late: bool) -> None:  # noqa: FBT001 - both ways
+    entries: list[JournalEntry] = []
+
+    def record(kind: str, at_s: float, body: object) -> None:
+        entries.append(JournalEntry(sequence=len(entries) + 1, at_s=at_s, kind=kind, body=body, sha256=""))  # type: ignore[arg-type] # JSON
+
+    before, soon = RequestBook(record, RequestRules()), NOW + timedelta(seconds=2)
+    first, second = submit(before), submit(before)
+    for request_id, at in ((first, NOW), (second, NOW if late else soon)):
+        before.quoted(request_id, quote(), at)
+        if request_id == first or late:
+            before.accept(first, offer=None, actor="d", now=NOW + timedelta(seconds=1))
+    after = RequestBook(lambda _kind, _at, _body: None, RequestRules())
+    after.restore(entries)
+    if late:
+        with pytest.raises(ConflictError, match=first):
+            after.accept(second, offer=None, actor="d", now=soon)
+    else:
+        assert after.accept(second, offer=None, actor="d", now=soon).accepted_kw
 
 
 def test_the_window_of_a_cancelled_request_is_free_again(book: RequestBook) -> None:

@@ -122,6 +122,13 @@ def test_a_prolongation_over_another_requests_time_is_refused(play: Play) -> Non
         play.ask(START + minutes(10), end_at=END + minutes(30))
 
 
+def test_a_request_that_shares_its_time_is_changed_on_its_own_rows(play: Play) -> None:
+    beside = play.book.submit(DRAFT, key=None, actor="d", now=NOW, known_areas=AREAS)[0].id
+    play.book.quoted(beside, quote(), NOW)
+    play.book.accept(beside, offer=None, actor="d", now=NOW)
+    play.ask(START + minutes(10), target_kw=300.0)
+
+
 def test_a_request_for_regulation_keeps_its_capacity() -> None:
     play = Play()
     request = play.book.get(play.id)
