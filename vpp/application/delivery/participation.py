@@ -1,5 +1,6 @@
 """Eligibility of rows for a request: the same for its quote and its acceptance, with the reasons of those excluded."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from vpp.state.eligibility import WORDS, Standing, part_rows, standing
 SERVING = len(Standing)
 """Code of rows that serve another request at that time, beside those of ``Standing``."""
 SERVING_WORDS = "serves another request at that time"
-_WORDS = {**WORDS, SERVING: SERVING_WORDS}
+_WORDS: Mapping[int, str] = {**WORDS, SERVING: SERVING_WORDS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
