@@ -23,7 +23,7 @@ from vpp.state.eligibility import WORDS, Standing, part_rows, standing
 SERVING = len(Standing)
 """Code of rows that serve another request at that time, beside those of ``Standing``."""
 SERVING_WORDS = "serves another request at that time"
-_WORDS: Mapping[int, str] = {**WORDS, SERVING: SERVING_WORDS}
+_WORDS: Mapping[int, str] = {int(code): words for code, words in WORDS.items()} | {SERVING: SERVING_WORDS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
