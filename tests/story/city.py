@@ -29,6 +29,7 @@ from vpp.lab.twin.link import TwinLink
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.sessions import BuiltinSessions, SessionSource
 from vpp.lab.twin.revenue_meters import history_grid
+from vpp.lab.twin.truth import final_defaults_kw
 from vpp.runtime.clock import VirtualClock
 
 BEGIN_S = datetime(2026, 7, 15, 12, 9, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()
@@ -211,7 +212,11 @@ class VirtualCity(city.VirtualCity):
         return await self.plant.accept(request.id, offer=offer, actor="dispatcher")
 
     def verdict(self, request: DispatchRequest) -> Mapping[str, Any]:
-        """Return what the twin's counterfactual says of a request, as far as its hold has come."""
+        """Return what the twin's counterfactual says of a request, as far as its hold has come.
+
+        Defaults must be those of the fleet as it is by now.
+        """
+        self.recorder.expect_defaults(final_defaults_kw(self.service.core.engine.index)[: len(self.index)])
         return judge(
             self.recorder.truth(),
             start_s=request.draft.start_at.timestamp(),

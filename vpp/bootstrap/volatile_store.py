@@ -18,7 +18,7 @@ from vpp.domain.telemetry import FloatArray, RowArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.fleet.index import FleetIndex
-from vpp.fleet.members.changes import FleetChange
+from vpp.fleet.members.changes import FleetChange, UnrecordedChange
 from vpp.fleet.members.member_codec import kind_of
 from vpp.fleet.members.tenure import FormerMember
 from vpp.ports import (
@@ -112,6 +112,9 @@ class CountingJournal:
 
     async def flush(self) -> None:
         """Do nothing: there is nothing to make durable."""
+
+    def flush_now(self) -> None:
+        """Do nothing, likewise."""
 
     def set_torn_aside(self, at_s: float) -> int:  # noqa: ARG002 - the port's
         """Find nothing: there is no earlier run."""
@@ -284,8 +287,9 @@ class HeldRegistry:
         """Return the fleet as registered so far."""
         return self._index
 
-    def save(self, before: FleetIndex, change: FleetChange) -> None:
-        """Hold the changed fleet, and what it was."""
+    def save(self, before: FleetIndex, change: FleetChange, unrecorded: UnrecordedChange | None = None) -> None:
+        """Hold the changed fleet, and what it was; what ends with the process needs no entries kept."""
+        del unrecorded
         self._former |= {row: before.resources[row] for row in change.leaving}
         self._history += [
             FormerMember(member=one.old, until_s=change.at_s, actor=change.actor)
@@ -293,6 +297,13 @@ class HeldRegistry:
             if one.old is not None
         ]
         self._index = change.applied(before)
+
+    def unrecorded(self) -> UnrecordedChange | None:
+        """Return nothing: a process that has ended has left nothing."""
+        return None
+
+    def recorded(self) -> None:
+        """Keep nothing."""
 
     def former_devices(self) -> Mapping[int, Resource]:
         """Return the devices that may still hold a value of ours."""

@@ -20,6 +20,7 @@ from vpp.dispatch.tracking_memory import TRACKING, TrackingMemory
 from vpp.domain.telemetry import FloatArray
 from vpp.fleet.index import FleetIndex
 from vpp.fleet.members.changes import CHANGED, LEFT, left_rows
+from vpp.fleet.members.registered_defaults import defaults_before
 from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import StateTree
 
@@ -73,6 +74,7 @@ class DispatchMemory:
                     self._shed = shed_time_without(self._shed, left_rows(entry.body))
             elif entry.kind == CHANGED:
                 self.ranges.follow(entry)
+                self.commands.states.note_defaults(*defaults_before(entry.body))
                 self.commands.states.tolerate(self._tolerance_kw())
             elif entry.kind in _REQUESTS:
                 self.requests.restore((entry,))

@@ -22,6 +22,7 @@ from vpp.dispatch.commands.due_commands import Wanted
 from vpp.dispatch.commands.in_force import InForce
 from vpp.dispatch.commands.journal_codec import Noted
 from vpp.dispatch.commands.outbox import Outbox, TakeIds
+from vpp.dispatch.commands.safe_defaults import SafeDefaults
 from vpp.dispatch.cycle_result import CycleResult, Progress
 from vpp.dispatch.flexibility.accounted_load import LoadAccounting
 from vpp.dispatch.flexibility.car_power import CarPower
@@ -94,6 +95,7 @@ class DispatchEngine:
         self._fairness = Fairness(settings.merit, recovery_s=settings.allocation.rebound.recovery_s)
         self._shed_recorded_s = float("-inf")
         self._accounting = LoadAccounting(len(index))
+        self._safe = SafeDefaults(index, self.outbox)
         self._connected: BoolArray | None = None
         self.resize(index)
 
@@ -101,6 +103,7 @@ class DispatchEngine:
         """Take a fleet that has grown or changed; existing rows keep what they hold."""
         self.index = index
         self.outbox.resize(index)
+        self._safe.resize(index)
         self._assignments.grow(len(index))
         self._portfolios.resize(index)
         self._default_kw = np.full(len(index), np.nan)
@@ -184,6 +187,7 @@ class DispatchEngine:
         }
         self._portfolios.keep(active)
         self._set_defaults(state, schedule, list(active.values()))
+        self._assignments.activate(self._safe.look())
         self.regulation.begin(accounted)
         controlled = self._control(state, active, planned_kw, session_kw) if active else ()
         rows = self._rows()
@@ -249,6 +253,7 @@ class DispatchEngine:
         if state["shed_time"] is not None:
             self._fairness.restore(state["shed_time"])
         self.outbox.load(state["commands"], now_s)
+        self._safe.recall()
         self._recover(now_s)
         self._trusting_until_s = now_s + self._settings.devices.restart_grace_s
 
@@ -325,7 +330,7 @@ class DispatchEngine:
         )
         wanted = Wanted(
             rows=rows,
-            default_kw=self._default_kw[rows],
+            default_kw=self._safe.beside(rows, self._default_kw[rows]),
             dispatch_kw=lease.dispatch_kw,
             until_s=lease.until_s,
             reachable=state.connected[rows],

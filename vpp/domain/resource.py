@@ -1,5 +1,6 @@
 """Resources: devices that are measured and perhaps controlled, by class and protocol."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -56,6 +57,8 @@ class Resource(Member):
         sustain_minutes: Longest hold of a cut; infinite where energy is no limit.
         rebound_ratio: Share of the cut energy that comes back after release.
         limits: Limits of this device, before those of its site and operator.
+        share_kw: Share of its transformers' capacity: bound of ``default_kw``, and of the plan for storage and V2G; NaN
+            for none. The registry's own, set by changes of the fleet (`vpp.fleet.members.safe_shares`).
     """
 
     site_id: str
@@ -75,6 +78,7 @@ class Resource(Member):
     sustain_minutes: float = float("inf")
     rebound_ratio: float = 0.0
     limits: Limits = UNSTATED
+    share_kw: float = float("nan")
 
     def __post_init__(self) -> None:
         if not self.p_min_kw <= self.p_max_kw:
@@ -83,3 +87,10 @@ class Resource(Member):
             raise InputError("efficiency", self.efficiency, "a number above 0 and at most 1")
         if self.capacity_kwh < 0.0:
             raise InputError("capacity_kwh", self.capacity_kwh, "0 or more")
+
+    @property
+    def safe_kw(self) -> float:
+        """Power it may take without any command: its default within its share, NaN for the device's own logic."""
+        own_logic = self.resource_class in {ResourceClass.STORAGE, ResourceClass.PV}
+        stated_kw = self.p_max_kw if math.isnan(self.default_kw) and not own_logic else self.default_kw
+        return stated_kw if math.isnan(self.share_kw) else min(stated_kw, self.share_kw)

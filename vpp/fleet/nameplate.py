@@ -48,10 +48,20 @@ class NameplateColumns:
 
     @cached_property
     def default_kw(self) -> FloatArray:
-        """Safe default, ``(n_resources,)``; unstated ``p_max_kw`` for loads, NaN for storage and photovoltaics."""
+        """Safe default within its share, shape ``(n_resources,)``; see ``own_default_kw``."""
+        return np.minimum(self.own_default_kw, np.where(np.isnan(self.share_kw), np.inf, self.share_kw))
+
+    @cached_property
+    def own_default_kw(self) -> FloatArray:
+        """Safe default as stated, ``(n_resources,)``; else ``p_max_kw`` for loads, NaN for storage, photovoltaics."""
         stated = self._column("default_kw")
         own_logic = self._is_class(ResourceClass.STORAGE, ResourceClass.PV)
         return np.where(np.isnan(stated) & ~own_logic, self.p_max_kw, stated)
+
+    @cached_property
+    def share_kw(self) -> FloatArray:
+        """Share of the transformers' capacity that bounds the default, NaN for none, shape ``(n_resources,)``."""
+        return self._column("share_kw")
 
     @cached_property
     def capacity_kwh(self) -> FloatArray:

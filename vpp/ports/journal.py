@@ -57,6 +57,10 @@ class Journal(Protocol):
         """
         ...
 
+    def flush_now(self) -> None:
+        """Do what ``flush`` does, blocking."""
+        ...
+
     def entries(self, kinds: Sequence[str] = (), *, after: int = 0, until: int | None = None) -> Iterator[JournalEntry]:
         """Iterate durable entries ``after < sequence <= until`` in order, those of ``kinds`` only if any are named.
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from vpp.domain.resource import Resource
 from vpp.fleet.index import FleetIndex
-from vpp.fleet.members.changes import FleetChange
+from vpp.fleet.members.changes import FleetChange, UnrecordedChange
 from vpp.fleet.members.tenure import FormerMember
 
 
@@ -20,8 +20,16 @@ class Registry(Protocol):
         """Return the fleet as registered so far."""
         ...
 
-    def save(self, before: FleetIndex, change: FleetChange) -> None:
-        """Make a change of ``before`` durable, all or nothing; blocks."""
+    def save(self, before: FleetIndex, change: FleetChange, unrecorded: UnrecordedChange | None = None) -> None:
+        """Make a change of ``before`` durable, all or nothing, with its entries until ``recorded``; blocks."""
+        ...
+
+    def unrecorded(self) -> UnrecordedChange | None:
+        """Return the change whose entries the journal may lack, ``None`` where there is none; blocks."""
+        ...
+
+    def recorded(self) -> None:
+        """Forget the entries of the last change: the journal has them; blocks."""
         ...
 
     def former_devices(self) -> Mapping[int, Resource]:

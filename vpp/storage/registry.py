@@ -12,10 +12,18 @@ import sqlalchemy as sa
 from vpp.domain.errors import ConfigurationError, ConflictError
 from vpp.domain.resource import Resource
 from vpp.fleet.index import FleetIndex
-from vpp.fleet.members.changes import FleetChange, MemberChange, joining
+from vpp.fleet.members.changes import FleetChange, MemberChange, UnrecordedChange, joining
 from vpp.fleet.members.member_codec import KINDS, FleetMember, MemberKind, body_of, member_of
 from vpp.fleet.members.tenure import FormerMember, former_owners
-from vpp.storage.sql import WRITES, facts, former_devices, registry, registry_history, storing
+from vpp.storage.sql import (
+    WRITES,
+    facts,
+    former_devices,
+    registry,
+    registry_history,
+    registry_unrecorded,
+    storing,
+)
 
 _CHUNK = 10_000
 _AT_ONCE = 500
@@ -45,8 +53,13 @@ class SqlRegistry:
                 raise ConflictError(f"{kind.members} are not the beginning of those of the larger fleet")
         self.save(before, FleetChange(at_s=float("nan"), actor="", members=tuple(joining(before, added))))
 
-    def save(self, before: FleetIndex, change: FleetChange) -> None:
+    def save(self, before: FleetIndex, change: FleetChange, unrecorded: UnrecordedChange | None = None) -> None:
         """Make a change of ``before`` durable, in one transaction.
+
+        Args:
+            before: The fleet that is saved.
+            change: Of it.
+            unrecorded: Its entries, to be kept until ``recorded``.
 
         Raises:
             StorageError: The database takes nothing now.
@@ -62,6 +75,28 @@ class SqlRegistry:
                 _replace(connection, kind.name, [one for one in changed if one.kind == kind.name])
             _insert(connection, registry_history, [_former(one, change) for one in changed])
             _insert(connection, former_devices, [_device(before, row) for row in change.leaving])
+            if unrecorded is not None:
+                connection.execute(sa.delete(registry_unrecorded))
+                _insert(connection, registry_unrecorded, _parts(unrecorded))
+
+    def unrecorded(self) -> UnrecordedChange | None:
+        """Return the change whose entries the journal may lack, ``None`` where there is none."""
+        with storing("the registry"), self._engine.connect() as connection:
+            rows = connection.execute(sa.select(registry_unrecorded).order_by(registry_unrecorded.c.part)).all()
+        if not rows:
+            return None
+        return UnrecordedChange(
+            at_s=rows[0].at_s, after=rows[0].after, bodies=tuple(json.loads(row.body) for row in rows)
+        )
+
+    def recorded(self) -> None:
+        """Forget the entries of the last change: the journal has them.
+
+        Raises:
+            StorageError: The database takes nothing now.
+        """
+        with storing("the registry"), self._engine.execution_options(**{WRITES: True}).begin() as connection:
+            connection.execute(sa.delete(registry_unrecorded))
 
     def load(self) -> FleetIndex:
         """Return the fleet as it was saved, an empty one where none was."""
@@ -184,6 +219,18 @@ def _former(change: MemberChange, by: FleetChange) -> dict[str, object]:
 
 def _device(before: FleetIndex, row: int) -> dict[str, object]:
     return {"row": row, "body": _text(before.resources[row])}
+
+
+def _parts(unrecorded: UnrecordedChange) -> list[dict[str, object]]:
+    return [
+        {
+            "part": number,
+            "at_s": unrecorded.at_s,
+            "after": unrecorded.after,
+            "body": json.dumps(body, separators=(",", ":")),
+        }
+        for number, body in enumerate(unrecorded.bodies)
+    ]
 
 
 def _text(member: FleetMember) -> str:

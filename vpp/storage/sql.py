@@ -102,6 +102,16 @@ former_devices = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
 )
 
+registry_unrecorded = sa.Table(
+    "registry_unrecorded",
+    metadata,
+    sa.Column("part", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at_s", sa.Double, nullable=False),
+    sa.Column("after", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+"""Entries of the change that was stored last, until they are in the journal."""
+
 interval_frames = sa.Table(
     "interval_frames",
     metadata,

@@ -99,7 +99,7 @@ def _served_place(resource: Resource) -> tuple[str, int]:
 
 def _safe_kw(resource: Resource) -> float:
     """Return the power a device may take without any command."""
-    return resource.p_max_kw if math.isnan(resource.default_kw) else resource.default_kw
+    return resource.p_max_kw if math.isnan(resource.safe_kw) else resource.safe_kw
 
 
 def check_places(index: FleetIndex) -> None:
@@ -189,6 +189,9 @@ class Nameplates:
         name, connector = _served_place(resource)
         if self._connector[row] != connector or self._name[row] != hash(name):
             self._instructed_kw[row], self._event_until_s[row] = np.nan, 0.0
+        elif math.isnan(self._instructed_kw[row]) and self._safe_kw[row] != _safe_kw(resource):
+            # It holds this until it is told otherwise, in an order that only the service knows.
+            self._instructed_kw[row] = self._safe_kw[row]
         self._name[row], self._connector[row] = hash(name), connector
         self._p_min_kw[row], self._p_max_kw[row] = resource.p_min_kw, resource.p_max_kw
         self._floor_kw[row], self._phases[row] = resource.floor_kw, resource.phases

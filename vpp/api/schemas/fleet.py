@@ -164,6 +164,9 @@ class ResourceDetail(LimitsView, ResourceView):
     efficiency: float
     phases: int
     default_kw: Known
+    share_kw: Known = Field(
+        default=None, description="Bound of the safe default by a change of the fleet; null for none."
+    )
     ramp_kw_per_min: Known
     declared_up_kw: float
     declared_down_kw: float

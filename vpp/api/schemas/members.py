@@ -46,6 +46,8 @@ class EffectsView(Schema):
     dispatched: int = Field(description="Those of them that work for a request, or are held for a cap.")
     cars: int = Field(description="Those of them with a car plugged in; its session ends.")
     overloaded: list[str] = Field(description="Transformers above a limit by what is metered now.")
+    bounded: int = Field(0, description="Devices whose safe default is bounded by a share of a transformer afterwards.")
+    without_power: int = Field(0, description="Those of them that get no power by default.")
 
 
 class ChangedMember(Schema):
@@ -124,6 +126,8 @@ def change_view(outcome: ChangeOutcome) -> ChangeView:
             dispatched=effects.dispatched,
             cars=effects.cars,
             overloaded=list(effects.overloaded),
+            bounded=effects.bounded,
+            without_power=effects.without_power,
         ),
     )
 

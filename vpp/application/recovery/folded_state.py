@@ -30,11 +30,11 @@ from vpp.record.state_codec import StateTree
 
 KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED, WINDOWS}
 """Kinds of the entries that change the state; all others may be left out."""
-FORMAT = 6
+FORMAT = 7
 """Raised whenever what is folded, or how, changes."""
-READABLE = (1, 2, 3, 4, 5, 6)
+READABLE = (1, 2, 3, 4, 5, 6, 7)
 """Formats of checkpoints that are read, others are passed over: 2 is the first with power ranges, 3 with windows quoted
-for nobody, 4 with forgotten requests, 5 with official results, 6 with drills."""
+for nobody, 4 with forgotten requests, 5 with official results, 6 with drills, 7 with defaults of registrations."""
 
 
 class FoldedState:

@@ -2,19 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
 from vpp.application.registry.fleet_handover import FleetHandover, at_links
 from vpp.dispatch.engine import DispatchEngine
+from vpp.domain.errors import StorageError
 from vpp.domain.resource import Resource
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.fleet.members.change_plan import check_version, find, join, put, retire, version_of
-from vpp.fleet.members.changes import CHANGED, ChangeEffects, ChangeOutcome, FleetChange
+from vpp.fleet.members.changes import CHANGED, ChangeEffects, ChangeOutcome, FleetChange, UnrecordedChange
 from vpp.fleet.members.member_codec import FleetMember, kind_of
+from vpp.fleet.members.safe_shares import shared
 from vpp.fleet.members.tenure import FormerMember
 from vpp.ports import Clock, Journal, Registry
 from vpp.record.stored_body import StoredBody
@@ -136,15 +139,16 @@ class FleetRegistration:
         index = self._engine.index
         if not change.members:
             return ChangeOutcome(change=change, effects=ChangeEffects(), dry_run=dry_run)
-        after = await asyncio.to_thread(change.applied, index)
+        change, after = await asyncio.to_thread(shared, index, change)
         await asyncio.to_thread(self._check, after)
         effects = self._effects(change, after)
         if dry_run:
             return ChangeOutcome(change=change, effects=effects, dry_run=True)
-        # Entries first, which take long for thousands of members: after a crash between the registry's commit and
-        # them the journal lacks the change.
-        bodies = await asyncio.to_thread(self._bodies, change, len(after))
-        await asyncio.to_thread(self._registry.save, index, change)
+        # Entries first, which take long for thousands of members. The registry keeps them until the journal has them:
+        # after a crash between the two the next start appends them (`unrecorded_changes`).
+        await self._journal.flush()  # so that the entries of no earlier change have to be kept
+        unrecorded, bodies = await asyncio.to_thread(self._entries, change, len(after))
+        await asyncio.to_thread(self._registry.save, index, change, unrecorded)
         leaving = {row: index.resources[row] for row in change.leaving}
         after, linked = await self._as_it_stands(change, leaving)
         self._handover.begin(leaving)
@@ -153,11 +157,15 @@ class FleetRegistration:
             self._journal.append_prepared(CHANGED, change.at_s, body)
         self._changed()
         await self._journal.flush()
+        with suppress(StorageError):  # then the next start finds that the journal has them
+            await asyncio.to_thread(self._registry.recorded)
         return ChangeOutcome(change=change, effects=effects, dry_run=False)
 
-    def _bodies(self, change: FleetChange, count: int) -> list[StoredBody]:
-        """Return the bodies of a change's entries; ``count`` rows are there after it."""
-        return [self._journal.prepared(CHANGED, {**body, "resources": count}) for body in change.bodies()]
+    def _entries(self, change: FleetChange, count: int) -> tuple[UnrecordedChange, list[StoredBody]]:
+        """Return the bodies of a change's entries, plain and as they are stored; ``count`` rows are there after it."""
+        bodies = [{**body, "resources": count} for body in change.bodies()]
+        unrecorded = UnrecordedChange(at_s=change.at_s, after=self._journal.head().sequence, bodies=bodies)
+        return unrecorded, [self._journal.prepared(CHANGED, body) for body in bodies]
 
     async def _as_it_stands(
         self, change: FleetChange, leaving: Mapping[int, Resource]
@@ -183,12 +191,16 @@ class FleetRegistration:
         load_kw = after.feeders.load_kw(power_kw)
         over = (load_kw > after.feeders.limit_kw) | (-load_kw > after.feeders.export_limit_kw)
         assigned = ~np.isnan(self._engine.setpoints_kw()[rows])
+        bounded = ~np.isnan(after.nameplate.share_kw) & after.in_service
+        stopped = bounded & (after.nameplate.share_kw <= 0.0)
         return ChangeEffects(
             devices=len(rows),
             limited=int(np.count_nonzero(self._engine.in_force.limited(now_s)[rows])),
             dispatched=int(np.count_nonzero(assigned)),
             cars=int(np.count_nonzero(state.plugged[rows])),
             overloaded=tuple(after.transformers[place].id for place in np.flatnonzero(over).tolist()),
+            bounded=int(np.count_nonzero(bounded)),
+            without_power=int(np.count_nonzero(stopped)),
         )
 
 

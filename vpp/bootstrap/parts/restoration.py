@@ -15,6 +15,7 @@ from vpp.application.recovery.archiving import ARCHIVE_FAILING, Archiving
 from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.recovery.restart import Recovered, engine_version, recover, unbroken
+from vpp.application.registry.unrecorded_changes import record_unrecorded
 from vpp.bootstrap.parts.core import Core
 from vpp.bootstrap.parts.device_plane import give_memory
 from vpp.bootstrap.parts.requests import RequestParts
@@ -54,6 +55,7 @@ def restore(
     torn = _torn(journal, now_s)
     if torn:
         watch.alarms.watch("journal_torn", core.clock.now_s(), on=True, entries=torn)
+    record_unrecorded(journal, core.store.registry)
     recovered = None if ahead is None else _followed_to_the_end(core, ahead)
     if recovered is None:
         recovered = recovered_of(core)

@@ -9,6 +9,9 @@ from vpp.bus.messages.frames import FRAME_ROWS, default_frames
 from vpp.bus.transport import subjects as to
 from vpp.domain.setpoint import Layer, SetpointBatch
 from vpp.domain.telemetry import FloatArray, IdArray
+from vpp.fleet.amendment import changed_rows
+from vpp.fleet.index import FleetIndex
+from vpp.fleet.members.registered_defaults import changed_defaults
 from vpp.ports import Bus
 
 
@@ -29,6 +32,19 @@ class DefaultValues:
         grown = np.full(count, np.nan)
         grown[: len(self._power_kw)] = self._power_kw
         self._power_kw = grown
+
+    def assign(self, before: FleetIndex, after: FleetIndex) -> None:
+        """Take another state of the fleet.
+
+        A device that stays holds the default of its registration of before until it accepts another one; of a row whose
+        device has left nothing is known.
+        """
+        self.resize(len(after))
+        rows, held_kw = changed_defaults(before, after)
+        self._power_kw[rows] = np.where(np.isnan(self._power_kw[rows]), held_kw, self._power_kw[rows])
+        for row in changed_rows(before, after):
+            if before.resources[row].address != after.resources[row].address or after.resources[row].retired:
+                self._power_kw[row] = np.nan
 
     def start(self, bus: Bus) -> None:
         """Announce on ``bus`` what comes into force from now on."""

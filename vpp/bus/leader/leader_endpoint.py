@@ -95,10 +95,10 @@ class LeaderEndpoint:
         """Take the fleet, which only grows; gateways fetch what is new."""
         if index is self._index:
             return  # every link hands over the same fleet
+        self._defaults.assign(self._index, index)
         self._index = index
         self._digest = master_data.digest(index)
         self._sessions.resize(len(index))
-        self._defaults.resize(len(index))
         if self._sink is not None:
             self._tasks.start(publish_once(self._bus, to.LEADER, self._beacon()))
 

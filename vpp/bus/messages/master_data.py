@@ -17,6 +17,8 @@ PAGE = 3000
 """Members of a page: within ``MAX_MESSAGE_BYTES`` for names of up to about 40 characters."""
 _PATIENCE_WALL_S = 5.0
 _DIGEST_BYTES = 16
+_IN_FORCE = {"default_kw": "safe_kw"}
+"""Properties that travel in the place of a field: a gateway needs to know no shares."""
 Member = TypeVar("Member", Area, Operator, Transformer, Site, Resource)
 
 
@@ -83,7 +85,10 @@ def page(index: FleetIndex, name: str, position: int) -> bytes:
         raise FrameError(f"a fleet has {sorted(_PART_OF)}, not {name!r}")
     members = getattr(index, name)
     chosen = members[position : position + PAGE]
-    columns = {field: [_plain(getattr(member, field), code) for member in chosen] for field, code in SCHEMAS[part.kind]}
+    columns = {
+        field: [_plain(getattr(member, _IN_FORCE.get(field, field)), code) for member in chosen]
+        for field, code in SCHEMAS[part.kind]
+    }
     return encode(part.kind, columns, number=len(members))
 
 
@@ -169,13 +174,13 @@ def _check_schemas() -> None:
     """Fail at import where a dataclass has grown a field that would not travel.
 
     Limits stay with the leader, who alone decides; a gateway passes its setpoints on. Of validity it needs to know
-    only which devices it serves.
+    only which devices it serves, and of shares the defaults within them.
     """
     stays = {"limits", "valid_from_s"}
     for kind, cls, kept in (
         (Kind.TRANSFORMERS, Transformer, stays | {"valid_to_s", "version"}),
         (Kind.SITES, Site, stays | {"valid_to_s", "version"}),
-        (Kind.RESOURCES, Resource, stays),
+        (Kind.RESOURCES, Resource, stays | {"share_kw"}),
     ):
         if {f.name for f in fields(cls)} - kept != {name for name, _ in SCHEMAS[kind]}:
             raise AssertionError(f"{cls.__name__} and its columns on the bus differ")

@@ -57,7 +57,8 @@ def default_values(
     unseen = car & np.isnan(car_kw[rows]) & (state.need_kwh[rows] > _WANTS_KWH)
     first = hurried | unseen | (station & ~car & ~np.isnan(default))
     default[first] = index.nameplate.p_max_kw[rows[first]]
-    return np.clip(default, index.nameplate.p_min_kw[rows], index.nameplate.p_max_kw[rows])
+    most_kw = np.fmin(index.nameplate.p_max_kw[rows], index.nameplate.share_kw[rows])
+    return np.clip(default, np.minimum(index.nameplate.p_min_kw[rows], most_kw), most_kw)
 
 
 def resting_values(index: FleetIndex, rows: RowArray, in_force_kw: FloatArray) -> FloatArray:

@@ -13,6 +13,7 @@ from vpp.dispatch.commands.journal_codec import Noted
 from vpp.dispatch.rows.command_columns import blank_commands
 from vpp.dispatch.rows.row_columns import grown, put_tree, refilled, repeated, tree_of, views
 from vpp.dispatch.settings import BackOff
+from vpp.domain.resource import ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
 from vpp.fleet.index import ADAPTERS, FleetIndex
@@ -20,6 +21,8 @@ from vpp.record.state_codec import StateTree
 
 _UNTOUCHED = (Reason.REFUSED, Reason.NOT_CONNECTED, Reason.UNSUPPORTED, Reason.EXPIRED)
 """Reasons that say the device still holds what it held before."""
+_DOUBT_KW = 1e-3
+"""What a safe default counts as higher that may have been taken: no other value equals it, so that it is sent again."""
 
 
 class CommandStates:
@@ -40,6 +43,7 @@ class CommandStates:
         self._ledger = CommandLedger()
         self._tolerance_kw: FloatArray = np.zeros(0)
         self._adapter = np.zeros(0, dtype=np.int32)
+        self._charging = np.zeros(0, dtype=np.bool_)
         self._connected: BoolArray = np.zeros(0, dtype=np.bool_)
 
     def resize(self, index: FleetIndex, tolerance_kw: FloatArray) -> None:
@@ -53,6 +57,7 @@ class CommandStates:
         self.columns = views(self._own)
         self._back_off = RowBackOff(self._own.back_off, self._rules)
         self._adapter = index.adapter_code.astype(np.int32)
+        self._charging = index.is_class(ResourceClass.EV)
         self.tolerate(tolerance_kw)
 
     def tolerate(self, tolerance_kw: FloatArray) -> None:
@@ -79,6 +84,7 @@ class CommandStates:
         self._ledger.sent += len(rows)
         self._end(rows[accepted.id[rows] > 0], Fate.SUPERSEDED)
         self._end(rows[out.id[rows] > 0], Fate.SUPERSEDED)
+        self._doubt(rows[out.id[rows] > 0])
         accepted.id[rows] = 0
         out.id[rows], out.layer[rows], out.power_kw[rows] = batch.ids, batch.layers, batch.power_kw
         out.until_s[rows], out.sent_s[rows] = batch.until_s, now_s
@@ -105,6 +111,7 @@ class CommandStates:
         self._end(rows, fate, Reason.TIMEOUT if fate is Fate.UNREACHABLE else Reason.NONE)
         if fate is Fate.UNREACHABLE:
             self._back_off.unreachable(rows, np.full(len(rows), at_s))
+            self._doubt(rows)
             self._own.unanswered.id[rows] = 0
             return
         dispatch = rows[self._own.unconfirmed.layer[rows] == Layer.DISPATCH]
@@ -148,6 +155,12 @@ class CommandStates:
         held = self._own.in_force
         held.source[held.source == source] = -1
 
+    def note_defaults(self, rows: RowArray, default_kw: FloatArray) -> None:
+        """Note the values that ``rows`` hold by their registration of before, where no other one is in force."""
+        held = self._own.in_force
+        untold = np.isnan(held.default_kw[rows])
+        held.default_kw[rows[untold]] = default_kw[untold]
+
     def restarted(self, now_s: float) -> None:
         """Restart the time for confirmations, and forget waits: an earlier life of the service knew other links."""
         accepted = self._own.unconfirmed
@@ -187,8 +200,18 @@ class CommandStates:
                 self._end(rows[chosen & (reasons == reason)], fate, Reason(int(reason)))
         self._back_off.unreachable(rows[unreached], at_s[unreached])
         self._back_off.refused(rows[refused], layer[rows[refused]], at_s[refused])
+        self._doubt(rows[~among(reasons, _UNTOUCHED)])
         untouched = rows[among(reasons, _UNTOUCHED) & (layer[rows] == Layer.DISPATCH)]
         held.limited_s[untouched] = held.lease_s[untouched]
+
+    def _doubt(self, rows: RowArray) -> None:
+        """Count the safe defaults under way to ``rows``, which may have been taken, as in force where they are higher.
+
+        Default values of a plan are not followed so: another one is sent before long.
+        """
+        held, out = self._own.in_force, self._own.unanswered
+        rows = rows[(out.id[rows] > 0) & (out.layer[rows] == Layer.DEFAULT) & self._charging[rows]]
+        held.default_kw[rows] = np.fmax(held.default_kw[rows], out.power_kw[rows] + _DOUBT_KW)
 
     def _end(self, rows: RowArray, fate: Fate, reason: Reason = Reason.NONE) -> None:
         counts = np.bincount(self._adapter[rows], minlength=len(ADAPTERS)) if len(rows) else ()

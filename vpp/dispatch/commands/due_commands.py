@@ -10,6 +10,8 @@ from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
 
 NO_COMMAND = 255
+_ANY_KW = 1e-6
+"""A default of a row that does not modulate is a safe one: a transformer's limit counts on it to the watt."""
 _DEFAULT, _DISPATCH, _RELEASE = int(Layer.DEFAULT), int(Layer.DISPATCH), int(Layer.RELEASE)
 
 
@@ -82,7 +84,8 @@ def due_layers(wanted: Wanted, commands: CommandColumns, resend: Resend, now_s: 
             if (ends or _differs(power, in_dispatch[row], least, resend.kw, resend.ratio)) and not repeated:
                 action[place] = _DISPATCH
                 continue
-        changed = _differs(default_kw[place], in_default[row], least, resend.kw, resend.ratio)
+        exact = _ANY_KW if np.isnan(least) else least
+        changed = _differs(default_kw[place], in_default[row], exact, resend.kw, resend.ratio)
         if changed and now_s >= default_blocked_s[row]:
             action[place] = _DEFAULT
     return action

@@ -144,6 +144,10 @@ class Outbox:
             self._states.sent(batch, sent, now_s)
         return batch
 
+    def note_defaults(self, rows: RowArray, default_kw: FloatArray) -> None:
+        """Note the default values that ``rows`` hold by their registration of before, ``(len(rows),)`` each."""
+        self._states.note_defaults(rows, default_kw)
+
     def forget(self, rows: RowArray) -> None:
         """Take ``rows`` as never commanded: their devices hold nothing of ours, or others have taken their places."""
         self._states.forget(rows)

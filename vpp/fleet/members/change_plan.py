@@ -86,6 +86,8 @@ def put(index: FleetIndex, member: FleetMember, *, at_s: float, actor: str) -> F
     if isinstance(member, Transformer):
         _check_tree(index, member)
     new = replace(member, valid_from_s=known.valid_from_s, version=known.version + 1)
+    if isinstance(known, Resource) and isinstance(new, Resource):
+        new = replace(new, share_kw=known.share_kw)
     change = MemberChange(kind=kind.name, position=place, old=known, new=new)
     moved = isinstance(known, Resource) and isinstance(new, Resource) and known.address != new.address
     leaving = (place,) if moved and place not in index.withheld else ()

@@ -116,6 +116,21 @@ class FleetChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnrecordedChange:
+    """A change that is stored, and whose entries in the journal may be missing: a crash may have come between the two.
+
+    Attributes:
+        at_s: Epoch seconds.
+        after: Position of the journal's last entry before the change was stored.
+        bodies: Of its entries, in order.
+    """
+
+    at_s: float
+    after: int
+    bodies: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeEffects:
     """What a change does to what runs at its instant.
 
@@ -125,6 +140,8 @@ class ChangeEffects:
         dispatched: How many of them work for a request, or are held for a cap.
         cars: How many of them have a car plugged in, whose session ends.
         overloaded: Transformers above a limit by what is metered now; the guard cuts there in the next cycle.
+        bounded: Devices of the fleet whose safe default is bounded by a share after the change.
+        without_power: How many of them get no power by default.
     """
 
     devices: int = 0
@@ -132,6 +149,8 @@ class ChangeEffects:
     dispatched: int = 0
     cars: int = 0
     overloaded: tuple[str, ...] = ()
+    bounded: int = 0
+    without_power: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +168,12 @@ class ChangeOutcome:
     effects: ChangeEffects
     dry_run: bool
     stands: int | None = None
+
+
+def version_named(body: Mapping[str, Any]) -> tuple[str, int, int]:
+    """Return kind, position and version of the first member of an entry's body: no other entry names them."""
+    first = body["changes"][0]
+    return str(first["kind"]), int(first["position"]), int(first["new"].get("version", 1))
 
 
 def left_rows(body: Mapping[str, Any]) -> RowArray:

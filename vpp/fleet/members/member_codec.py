@@ -80,8 +80,9 @@ def member_of(kind: str, body: Mapping[str, Any]) -> FleetMember:
 
 
 def stated(member: FleetMember) -> FleetMember:
-    """Return what its owner states of a member, without what the registry keeps: validity and version."""
-    return replace(member, valid_from_s=_EVER, valid_to_s=_INFINITE, version=1)
+    """Return what its owner states of a member, without what the registry keeps: validity, version and share."""
+    plain = replace(member, valid_from_s=_EVER, valid_to_s=_INFINITE, version=1)
+    return replace(plain, share_kw=float("nan")) if isinstance(plain, Resource) else plain
 
 
 def same(one: FleetMember, other: FleetMember) -> bool:

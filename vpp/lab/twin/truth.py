@@ -135,6 +135,10 @@ class TruthRecorder:
         self._transformers: list[FloatArray] = []
         self._base: list[FloatArray] = []
 
+    def expect_defaults(self, installed_kw: FloatArray) -> None:
+        """Take other defaults that must be in force at the end, as the fleet's registry has them by then."""
+        self._installed_kw = installed_kw.copy()
+
     def sample(self) -> None:
         """Record the means since the last sample; does nothing if no time has passed."""
         twin, index = self._twin, self._twin.index

@@ -145,7 +145,8 @@ def _charging_kw(state: FleetState) -> FloatArray:
 
     What a stationary battery reports holds for this moment: a full one takes nothing now and all of it later.
     """
-    most = np.maximum(state.index.nameplate.p_max_kw, 0.0)
+    plate = state.index.nameplate
+    most = np.maximum(np.fmin(plate.p_max_kw, plate.share_kw), 0.0)
     car = state.index.is_class(ResourceClass.V2G) & state.plugged & (state.available_max_kw > 0.0)
     return np.where(car, np.fmin(most, state.available_max_kw), most)
 

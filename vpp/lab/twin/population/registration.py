@@ -25,6 +25,7 @@ def _fields_of(member: Area | Operator | Transformer | Site | Resource) -> dict[
     defaults = {f.name: f.default for f in fields(member)}
     values = asdict(member)
     del values["version"]  # the service counts
+    values.pop("share_kw", None)  # and shares
     values |= {name: value for name, value in values.pop("limits", {}).items() if value is not None}
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):

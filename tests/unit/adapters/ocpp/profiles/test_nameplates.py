@@ -84,3 +84,17 @@ def test_a_changed_nameplate_and_another_address_are_taken() -> None:
     plates.assign(replace(index, resources=moved))
     assert plates.rows_of("ELSEWHERE") == {1: 0}
     assert plates.default_kw(0) == 6.0, "what was instructed was the other device's"
+
+
+def test_a_changed_default_is_not_set_before_the_service_says_so() -> None:
+    plates, index = Nameplates(), fleet()
+    plates.assign(index)
+    before_kw = plates.default_kw(0)
+    changed = (replace(index.resources[0], share_kw=2.0), *index.resources[1:])
+    plates.assign(replace(index, resources=changed))
+    assert plates.default_kw(0) == before_kw, "in which order defaults are raised and lowered is the service's to know"
+    plates.remember_default(0, 2.0)
+    assert plates.default_kw(0) == 2.0
+    anew = Nameplates()
+    anew.assign(replace(index, resources=changed))
+    assert anew.default_kw(0) == 2.0

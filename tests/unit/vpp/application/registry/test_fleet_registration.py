@@ -11,7 +11,8 @@ from vpp.application.registry.fleet_registration import FleetRegistration
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError, VersionError
 from vpp.domain.site import Area, Operator
 from vpp.fleet.index import FleetIndex
-from vpp.fleet.members.changes import CHANGED, FleetChange
+from vpp.fleet.members.changes import CHANGED, FleetChange, UnrecordedChange
+from vpp.record.entry import Head
 from vpp.runtime.clock import VirtualClock
 
 NORTH = Area(id="north", name="North")
@@ -41,9 +42,16 @@ class _Steps:
         self.index = fleet
         self.steps.append("serve")
 
-    def save(self, before: FleetIndex, change: FleetChange) -> None:
+    def save(self, before: FleetIndex, change: FleetChange, unrecorded: UnrecordedChange) -> None:
         assert before is self.index
+        assert list(unrecorded.bodies) == [{**body, "resources": unrecorded.after} for body in change.bodies()]
         self.steps.append(f"store {len(change.members)}")
+
+    def recorded(self) -> None:
+        self.step("recorded")()
+
+    def head(self) -> Head:
+        return Head(0, "")
 
     def prepared(self, kind: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         assert kind == CHANGED
@@ -90,14 +98,17 @@ async def test_an_addition_is_stored_before_anything_knows_of_it_and_journalled_
     steps = _Steps()
     registration = _quiet(_registration(steps))
     await registration.connect(areas=[NORTH], actor="a")
-    assert steps.steps == ["check", "prepare", "store 1", "serve", CHANGED, "changed", "flush"]
+    assert steps.steps == [
+        *("check", "flush", "prepare", "store 1", "serve"),
+        *(CHANGED, "changed", "flush", "recorded"),
+    ]
     assert steps.bodies[0]["actor"] == "a"
     assert steps.index.areas == (replace(NORTH, valid_from_s=50.0),)
     await registration.connect(areas=[NORTH])
-    assert len(steps.steps) == 7, "the same again is no addition"
+    assert len(steps.steps) == 9, "the same again is no addition"
 
 
-@pytest.mark.parametrize(("failing", "before"), [("check", []), ("prepare", ["check"])])
+@pytest.mark.parametrize(("failing", "before"), [("check", []), ("prepare", ["check", "flush"])])
 async def test_nothing_is_stored_of_what_a_link_cannot_serve_or_the_journal_cannot_say(
     failing: str, before: list[str]
 ) -> None:

@@ -1,8 +1,11 @@
 """Default values in force at the leader: announced as they come, handed out by pages."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.conformance.bus_parts import until
+from tests.fleets import at_one_site, chargers
 from vpp.bus.leader.background import BackgroundTasks
 from vpp.bus.leader.default_values import DefaultValues
 from vpp.bus.messages import master_data
@@ -11,6 +14,7 @@ from vpp.bus.messages.frames import FRAME_ROWS, defaults_of
 from vpp.bus.transport import subjects as to
 from vpp.bus.transport.inprocess import InProcessBus
 from vpp.domain.setpoint import Layer, SetpointBatch
+from vpp.fleet.index import FleetIndex
 
 
 def page(values: DefaultValues, first: int) -> tuple[list[int], list[float]]:
@@ -54,3 +58,23 @@ async def test_pages_go_on_where_the_last_one_ended_and_survive_growth() -> None
     assert rows == power_kw == [0, 2, FRAME_ROWS + 4]
     assert page(values, 3) == ([FRAME_ROWS + 4], [FRAME_ROWS + 4.0])
     assert page(values, FRAME_ROWS + 5) == ([], [])
+
+
+def test_a_device_keeps_its_registered_default_until_it_takes_another_and_its_successor_does_not() -> None:
+    values, index = DefaultValues(BackgroundTasks()), _two_chargers(7.0)
+    values.assign(FleetIndex.empty(), index)
+    assert page(values, 0) == ([], [])
+    values.assign(index, _two_chargers(5.0))
+    assert page(values, 0) == ([0, 1], [7.0, 7.0])
+    values.remember(0, 5.0)
+    values.assign(_two_chargers(5.0), _two_chargers(4.0))
+    assert page(values, 0) == ([0, 1], [5.0, 7.0])
+    elsewhere = _two_chargers(4.0)
+    moved = replace(elsewhere, resources=(replace(elsewhere.resources[0], address="b/1"), elsewhere.resources[1]))
+    values.assign(elsewhere, moved)
+    assert page(values, 0) == ([1], [7.0])
+
+
+def _two_chargers(default_kw: float) -> FleetIndex:
+    devices = chargers(2, p_max_kw=7.0, floor_kw=1.4, default_kw=default_kw)
+    return at_one_site(devices, limit_kw=20.0, export_limit_kw=20.0)
