@@ -196,7 +196,7 @@ def _reserve(
         return
     model.reserve = block = pyo.Block()
     missing = Variables.on(block, "missing_kw", np.zeros(len(reserve)), reserve.need_kw)
-    balances.price(np.full(len(reserve), reserve.price_cny_per_kw), missing)
+    balances.price(reserve.prices_cny_per_kw, missing)
     rows: list[Row] = []
     for w, held in enumerate(_mixed(weights, columns.reserve_kw)):
         held.add(1.0, missing.data[w], 0.0, 0.0)

@@ -109,12 +109,17 @@ class Previous(NamedTuple):
 
 
 class Holds(NamedTuple):
-    """Windows ``[first, last)`` of energy-backed reserve; ``price`` per missing kW."""
+    """Windows ``[first, last)`` of energy-backed reserve; ``price`` per missing kW.
+
+    Attributes:
+        sustain: Steps for which what is held has to last, 0 for those to the window's end.
+    """
 
     first: Ints
     last: Ints
     need: Floats
-    price: float
+    price: Floats
+    sustain: Ints
 
 
 class City(NamedTuple):
@@ -287,7 +292,7 @@ class Stiffness(NamedTuple):
         total: Of peak and band.
         band: Of the band.
         moved: Of regulation.
-        hold: Of the reserve, CNY per kW and kW.
+        hold: Of the reserve windows, CNY per kW and kW, shape ``(w,)``.
         car: Proximal slope of a car.
         store: Proximal slope of a store.
         large: Greatest share of a price that a proximal slope may make out over a device's own power.
@@ -297,7 +302,7 @@ class Stiffness(NamedTuple):
     total: float
     band: float
     moved: float
-    hold: float
+    hold: Floats
     car: float
     store: float
     large: float

@@ -181,12 +181,13 @@ def _contracts(problem: Problem) -> Contracts:
 def _holds(problem: Problem) -> Holds:
     block = problem.reserve
     if block is None:
-        return Holds(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), 0.0)
+        return Holds(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
     return Holds(
         block.first.astype(np.int64),
         block.last.astype(np.int64),
         _floats(block.need_kw),
-        float(block.price_cny_per_kw),
+        block.prices_cny_per_kw,
+        block.sustained_steps.astype(np.int64),
     )
 
 

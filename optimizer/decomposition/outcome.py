@@ -38,7 +38,7 @@ def outcome_of(problem: Problem, fleet: Fleet, previous: Previous, plan: Schedul
     gross = float(city.price @ flows.total) + city.peak_price * max(float(flows.total.max()), 0.0)
     gross += float(devices.cost_cny.sum() + fleet.contracts.price @ plan.contract)
     gross += fleet.tree.roof * float(over.sum()) + city.band_price * float(excess.sum())
-    gross += fleet.holds.price * float(np.maximum(fleet.holds.need - reserve.sum(0), 0.0).sum())
+    gross += float(fleet.holds.price @ np.maximum(fleet.holds.need - reserve.sum(0), 0.0))
     return Outcome(
         objective_cny=gross - float(city.regulation_price @ capacity),
         gross_cny=gross,
@@ -153,7 +153,7 @@ def reserve_of(stores: Stores, holds: Holds, power: Singles) -> Floats:
         for i in range(stores.first[k], stores.first[k + 1]):
             if stores.reserving[i]:
                 for w in range(reserve.shape[1]):
-                    reserve[k, w] += held_kw(stores, i, holds.first[w], holds.last[w], power)
+                    reserve[k, w] += held_kw(stores, i, holds, w, power)
     return reserve
 
 

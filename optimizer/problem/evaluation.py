@@ -129,7 +129,7 @@ def _market_cny(problem: Problem, total_kw: FloatArray, found: Evaluation) -> fl
         cost += h * problem.band.price_cny_per_kwh * float(found.excess_kw.sum())
     if problem.reserve is not None:
         missing = np.maximum(problem.reserve.need_kw - found.reserve_kw, 0.0)
-        cost += problem.reserve.price_cny_per_kw * float(missing.sum())
+        cost += float(problem.reserve.prices_cny_per_kw @ missing)
     if problem.contracts is not None:
         cost += float(problem.contracts.price_cny[found.contracts].sum())
     return cost

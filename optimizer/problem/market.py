@@ -92,22 +92,37 @@ class Reserve:
 
     A store with ``Storing.reserving`` that is plugged for all of a window holds ``h >= 0``: its power leaves ``h`` of
     room above ``p_min``, and at the window's beginning and at the end of each of its steps its energy leaves ``h``
-    times the hours to the window's end, over its efficiency, above its floor.
+    times the hours to the window's end, over its efficiency, above its floor. Where a window says for how long its
+    reserve has to last, so much is left at its beginning and at the end of each of its steps, the last one included
+    unless the store leaves with it.
 
     Attributes:
         first: First step of each window, increasing, shape ``(w,)``.
         last: First step after it; windows do not overlap, shape ``(w,)``.
         need_kw: What is to be held, shape ``(w,)``.
-        price_cny_per_kw: Price of a missing kW.
+        price_cny_per_kw: Price of a missing kW, one for all windows or shape ``(w,)``.
+        sustain_steps: Steps for which what is held has to last, whenever it is called in the window; 0 for the steps to
+            the window's end. Shape ``(w,)``; ``None`` for 0 everywhere.
     """
 
     first: IntArray
     last: IntArray
     need_kw: FloatArray
-    price_cny_per_kw: float = 10.0
+    price_cny_per_kw: float | FloatArray = 10.0
+    sustain_steps: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.first)
+
+    @property
+    def prices_cny_per_kw(self) -> FloatArray:
+        """Price of a missing kW in each window, shape ``(w,)``."""
+        return np.broadcast_to(np.asarray(self.price_cny_per_kw, dtype=np.float64), (len(self),)).copy()
+
+    @property
+    def sustained_steps(self) -> IntArray:
+        """Steps for which what is held has to last, 0 for those to the window's end, shape ``(w,)``."""
+        return np.zeros(len(self), dtype=np.int64) if self.sustain_steps is None else self.sustain_steps
 
     def check(self, steps: int) -> None:
         """Raise ProblemError for anything that makes no sense."""
@@ -119,8 +134,12 @@ class Reserve:
             raise ProblemError("reserve.first", self.first.tolist(), "sorted windows that do not overlap")
         finite("reserve.need_kw", shaped("reserve.need_kw", self.need_kw, shape))
         at_least("reserve.need_kw", self.need_kw, 0.0)
+        if isinstance(self.price_cny_per_kw, np.ndarray):
+            shaped("reserve.price_cny_per_kw", self.price_cny_per_kw, shape)
         finite("reserve.price_cny_per_kw", self.price_cny_per_kw)
         at_least("reserve.price_cny_per_kw", self.price_cny_per_kw, 0.0)
+        if self.sustain_steps is not None:
+            within("reserve.sustain_steps", whole("reserve.sustain_steps", self.sustain_steps, shape), 0, steps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,9 +42,13 @@ def held_by_store_kw(problem: Problem, power_kw: PowerArray) -> FloatArray:
     # Column t is the energy at the beginning of step t; power is 0 while a store is away.
     stored = np.concatenate([start, start + np.cumsum(gained, axis=1)], axis=1)
     above = np.maximum(stored - stores.energy_bounds_kwh()[0][rows, None], 0.0) * efficiency
-    for w, (first, last) in enumerate(zip(problem.reserve.first, problem.reserve.last, strict=True)):
+    spans = zip(problem.reserve.first, problem.reserve.last, problem.reserve.sustained_steps, strict=True)
+    for w, (first, last, sustained) in enumerate(spans):
         room = (power[:, first:last] - stores.p_min_kw[rows, None]).min(axis=1)
-        hours = h * (last - np.arange(first, last))
+        hours = h * (np.full(last - first, sustained) if sustained else last - np.arange(first, last))
         backed = (above[:, first:last] / hours).min(axis=1)
+        if sustained:
+            stays = stores.depart[rows] > last
+            backed = np.where(stays, np.minimum(backed, above[:, last] / (h * sustained)), backed)
         held[rows, w] = np.where(able[rows, w], np.maximum(np.minimum(room, backed), 0.0), 0.0)
     return held

@@ -66,6 +66,8 @@ FEATURES: dict[str, dict[str, bool]] = {
     "rebound": {"rebound": True},
     "charge limits": {"limited": True},
     "charge limits and reserve": {"limited": True, "reserve": True},
+    "lasting reserve": {"reserve": True, "lasting": True},
+    "charge limits and lasting reserve": {"limited": True, "reserve": True, "lasting": True},
     "charge limits, churn, regulation and negative prices": {
         "limited": True,
         "churn": True,
@@ -130,6 +132,7 @@ def city(
     lossless: bool = False,
     base_over: bool = False,
     limited: bool = False,
+    lasting: bool = False,
 ) -> Problem:
     """Return a small random day: a tree of six nodes with every kind of device."""
     random = np.random.default_rng(seed)
@@ -179,7 +182,11 @@ def city(
         if regulation
         else None,
         reserve=Reserve(
-            first=np.array([6, 16]), last=np.array([8, 19]), need_kw=np.array([50.0, 80.0]), price_cny_per_kw=2.0
+            first=np.array([6, 16]),
+            last=np.array([8, 19]),
+            need_kw=np.array([50.0, 80.0]),
+            price_cny_per_kw=np.array([0.3, 2.0]) if lasting else 2.0,
+            sustain_steps=np.array([4, 2]) if lasting else None,
         )
         if reserve
         else None,

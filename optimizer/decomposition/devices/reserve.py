@@ -1,10 +1,10 @@
 """Reserve held back by stores: its amount, against its cost to them.
 
 A store that holds ``h`` over a window ``[first, last)`` has a higher floor (``low + h (last - 1 - t) / eta`` at the
-end of step ``t``, from the step before the window on) and less discharge (``discharge - h``). For a given ``h`` this
-is the same problem with other bounds, and its multipliers give the cost of one more kW held: the falls of the energy
-value at the floor times the floor's slope, and the price of the power bound. That cost grows with ``h``, so ``h`` is
-a root.
+end of step ``t``, from the step before the window on; ``low + h sustain / eta`` where what is held has to last for
+``sustain`` steps whenever it is called) and less discharge (``discharge - h``). For a given ``h`` this is the same
+problem with other bounds, and its multipliers give the cost of one more kW held: the falls of the energy value at the
+floor times the floor's slope, and the price of the power bound. That cost grows with ``h``, so ``h`` is a root.
 
 In the bound every pair of energy values and power prices proves something; where the cost jumps over the reserve's
 price at some ``h`` the proof lies between the two answers next to it, so their mixtures are tried.
@@ -44,21 +44,35 @@ _MIXTURES = 10
 
 
 @njit()
-def most_held(stores: Stores, i: int, first: int, last: int) -> float:
-    """Return the most that store ``i`` can hold over ``[first, last)``, 0 if it is not plugged for all of it, kW."""
+def backed_steps(holds: Holds, w: int, t: int) -> int:
+    """Return the steps that the energy at the end of step ``t`` has to last for."""
+    return int(holds.sustain[w]) if holds.sustain[w] > 0 else int(holds.last[w] - 1 - t)
+
+
+@njit()
+def bounded_until(stores: Stores, i: int, holds: Holds, w: int) -> int:
+    """Return the first step whose end is not bounded by window ``w``; a store may leave as empty as it likes."""
+    last = holds.last[w]
+    return int(last) if (holds.sustain[w] > 0) & (last < stores.depart[i]) else int(last - 1)
+
+
+@njit()
+def most_held(stores: Stores, i: int, holds: Holds, w: int) -> float:
+    """Return the most that store ``i`` can hold in window ``w``, 0 if it is not plugged for all of it, kW."""
+    first, last = holds.first[w], holds.last[w]
     begin, depart, eta = stores.arrive[i], stores.depart[i], stores.efficiency[i]
     if (begin > first) | (depart < last) | (not stores.reserving[i]):
         return 0.0
-    length, discharge = last - first, stores.discharge[i]
+    length, discharge, backed = last - first, stores.discharge[i], backed_steps(holds, w, first - 1)
     span = stores.high[i] - stores.low[i]
     charge, reach = stores.charge[i], stores.begin[i] + eta * stores.charge[i] * (first - begin)
     if len(stores.limit):
         charge, reach = stores.limit[i, first:last].min(), stores.begin[i] + eta * stores.limit[i, begin:first].sum()
     reach = min(reach, stores.high[i]) - stores.low[i]
-    most = min(charge + discharge, reach * eta / length)
+    most = min(charge + discharge, reach * eta / backed)
     if most > discharge:
         # Held beyond the greatest discharge it must charge all the time, and its energy must have room for that.
-        forced = (span + eta * discharge * length) / (length / eta + eta * length)
+        forced = (span + eta * discharge * length) / (backed / eta + eta * length)
         most = min(most, max(forced, discharge))
     return float(max(most, 0.0))
 
@@ -74,8 +88,8 @@ def set_bounds(stores: Stores, i: int, holds: Holds, held: Floats, case: Floats)
     for w in range(len(held)):
         if held[w] <= 0.0:
             continue
-        for t in range(max(holds.first[w] - 1, begin), holds.last[w]):
-            extra = held[w] * (holds.last[w] - 1 - t) / stores.efficiency[i]
+        for t in range(max(holds.first[w] - 1, begin), bounded_until(stores, i, holds, w)):
+            extra = held[w] * backed_steps(holds, w, t) / stores.efficiency[i]
             case[FLOOR, t - begin] = max(case[FLOOR, t - begin], stores.low[i] + extra)
         for t in range(holds.first[w], holds.last[w]):
             case[DOWN, t - begin] = stores.discharge[i] - held[w]
@@ -94,13 +108,13 @@ def power_price(case: Floats, battery: Battery, j: int) -> float:
 
 
 @njit()
-def holding_cost(stores: Stores, i: int, first: int, last: int, case: Floats, battery: Battery) -> float:
-    """Return what one more kW held over ``[first, last)`` costs at the present answer."""
+def holding_cost(stores: Stores, i: int, holds: Holds, w: int, case: Floats, battery: Battery) -> float:
+    """Return what one more kW held in window ``w`` costs at the present answer."""
     begin, cost = stores.arrive[i], 0.0
-    for t in range(max(first - 1, begin), last - 1):
+    for t in range(max(holds.first[w] - 1, begin), bounded_until(stores, i, holds, w)):
         fall = case[VALUE, t - begin] - case[VALUE, t - begin + 1]
-        cost += max(fall, 0.0) * (last - 1 - t) / battery.eta
-    for t in range(first, last):
+        cost += max(fall, 0.0) * backed_steps(holds, w, t) / battery.eta
+    for t in range(holds.first[w], holds.last[w]):
         cost += power_price(case, battery, t - begin)
     return float(cost)
 
@@ -135,22 +149,22 @@ def held_back(
     held = plan.hold[i].copy()
     for w in range(len(held)):
         # Where even the first kW is not paid for, what is held is what the plan leaves anyway.
-        wanted = prices.hold[w] + stiff.hold * (holds.need[w] - reserve[w] + held[w]) > 0.0
-        held[w] = min(held[w], most_held(stores, i, holds.first[w], holds.last[w])) if wanted else 0.0
+        wanted = prices.hold[w] + stiff.hold[w] * (holds.need[w] - reserve[w] + held[w]) > 0.0
+        held[w] = min(held[w], most_held(stores, i, holds, w)) if wanted else 0.0
     set_bounds(stores, i, holds, held, case)
     short = best_path(case, marks, battery)
     for w in range(len(held)):
-        most = most_held(stores, i, holds.first[w], holds.last[w])
-        first_kw = prices.hold[w] + stiff.hold * (holds.need[w] - reserve[w] + plan.hold[i, w])
+        most = most_held(stores, i, holds, w)
+        first_kw = prices.hold[w] + stiff.hold[w] * (holds.need[w] - reserve[w] + plan.hold[i, w])
         if (most <= 0.0) | (first_kw <= 0.0):
             continue
         others, before = reserve[w] - plan.hold[i, w], held[w]
-        near = stiff.hold + 0.05 * holds.price / (1.0 + most)
+        near = stiff.hold[w] + 0.05 * holds.price[w] / (1.0 + most)
         low, high, step = 0.0, most, 0.1 * most
         for _ in range(_TRIES):
-            pay = prices.hold[w] + stiff.hold * (holds.need[w] - others - held[w])
-            pay = min(max(pay, 0.0), holds.price) - near * (held[w] - before)
-            dear = holding_cost(stores, i, holds.first[w], holds.last[w], case, battery) > pay
+            pay = prices.hold[w] + stiff.hold[w] * (holds.need[w] - others - held[w])
+            pay = min(max(pay, 0.0), holds.price[w]) - near * (held[w] - before)
+            dear = holding_cost(stores, i, holds, w, case, battery) > pay
             low, high = (low, held[w]) if dear else (held[w], high)
             following = _next(held[w], dear, low, high, most, step)
             step *= 3.0
@@ -199,7 +213,7 @@ def holding_proof(
     held, points = guess.copy(), np.zeros((2 * windows + 1, 2, case.shape[1]))
     used = np.zeros(len(points), np.bool_)
     for w in range(windows):
-        most = most_held(stores, i, holds.first[w], holds.last[w])
+        most = most_held(stores, i, holds, w)
         held[w] = min(held[w], most) if pay[w] > 0.0 else 0.0
     set_bounds(stores, i, holds, held, case)
     short = best_path(case, marks, battery)
@@ -208,12 +222,12 @@ def holding_proof(
     if _cost(pay, held, case, battery, short) - proven <= enough:
         return proven
     for w in range(windows):
-        most = most_held(stores, i, holds.first[w], holds.last[w])
+        most = most_held(stores, i, holds, w)
         if (most <= 0.0) | (pay[w] <= 0.0):
             continue
         low, high, step = 0.0, most, 0.02 * most
         for _ in range(_PROOF_TRIES):
-            dear = holding_cost(stores, i, holds.first[w], holds.last[w], case, battery) > pay[w]
+            dear = holding_cost(stores, i, holds, w, case, battery) > pay[w]
             low, high = (low, held[w]) if dear else (held[w], high)
             place = 2 * w + (2 if dear else 1)
             _note(i, stores, holds, case, battery, points[place])
@@ -250,7 +264,7 @@ def _note(i: int, stores: Stores, holds: Holds, case: Floats, battery: Battery, 
         point[0, j] = case[VALUE, j]
         point[1, j] = 0.0
     for w in range(len(holds.need)):
-        if most_held(stores, i, holds.first[w], holds.last[w]) > 0.0:
+        if most_held(stores, i, holds, w) > 0.0:
             for j in range(holds.first[w] - begin, holds.last[w] - begin):
                 point[1, j] = power_price(case, battery, j)
 
@@ -318,13 +332,13 @@ def _proven(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, bat
             fall = worth - point[0, j + 1]
             value += fall * (low if fall > 0.0 else high)
     for w in range(len(pay)):
-        most = most_held(stores, i, holds.first[w], holds.last[w])
+        most = most_held(stores, i, holds, w)
         if most <= 0.0:
             continue
         cost = -pay[w]
-        for t in range(max(holds.first[w] - 1, begin), holds.last[w] - 1):
+        for t in range(max(holds.first[w] - 1, begin), bounded_until(stores, i, holds, w)):
             fall = point[0, t - begin] - point[0, t - begin + 1]
-            cost += max(fall, 0.0) * (holds.last[w] - 1 - t) / eta
+            cost += max(fall, 0.0) * backed_steps(holds, w, t) / eta
         for t in range(holds.first[w], holds.last[w]):
             cost += max(point[1, t - begin], 0.0)
         value += min(cost, 0.0) * most
@@ -343,23 +357,24 @@ def note_held(stores: Stores, holds: Holds, power: Singles, hold: Floats) -> Non
     """Write what every store backs in each window by its powers into ``hold``, shape ``(n, w)``."""
     for i in range(hold.shape[0]):
         for w in range(hold.shape[1]):
-            hold[i, w] = held_kw(stores, i, holds.first[w], holds.last[w], power) if stores.reserving[i] else 0.0
+            hold[i, w] = held_kw(stores, i, holds, w, power) if stores.reserving[i] else 0.0
 
 
 @njit()
-def held_kw(stores: Stores, i: int, first: int, last: int, power: Singles) -> float:
-    """Return the reserve that store ``i`` backs with energy and power over the steps ``[first, last)``, kW."""
+def held_kw(stores: Stores, i: int, holds: Holds, w: int, power: Singles) -> float:
+    """Return the reserve that store ``i`` backs with energy and power in window ``w``, kW."""
+    first, last, bounded = holds.first[w], holds.last[w], bounded_until(stores, i, holds, w)
     begin, depart, eta = stores.arrive[i], stores.depart[i], stores.efficiency[i]
     if (begin > first) | (depart < last):
         return 0.0
     energy, held = stores.begin[i], 1e300
     for t in range(begin, last):
         if t == first:
-            held = min(held, (energy - stores.low[i]) * eta / (last - first))
+            held = min(held, (energy - stores.low[i]) * eta / backed_steps(holds, w, first - 1))
         y = float(power[stores.cell[i] + t - begin])
         energy += eta * max(y, 0.0) - max(-y, 0.0) / eta
         if t >= first:
             held = min(held, y + stores.discharge[i])
-            if t + 1 < last:
-                held = min(held, (energy - stores.low[i]) * eta / (last - t - 1))
+            if t < bounded:
+                held = min(held, (energy - stores.low[i]) * eta / backed_steps(holds, w, t))
     return float(max(held, 0.0))

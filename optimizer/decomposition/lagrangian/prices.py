@@ -31,7 +31,7 @@ def opening_prices(fleet: Fleet) -> Prices:
         below=np.zeros(steps),
         regulate_up=fleet.city.regulation_price / 2.0,
         regulate_down=fleet.city.regulation_price / 2.0,
-        hold=np.full(len(fleet.holds.need), 0.5 * fleet.holds.price),
+        hold=0.5 * fleet.holds.price,
         regulation=np.zeros(steps),
         top=np.zeros(1),
     )
@@ -131,7 +131,7 @@ def make_feasible(city: City, prices: Prices) -> None:
     prices.regulate_up[...] = np.where(empty, city.regulation_price, prices.regulate_up)
 
 
-def _hold_step(missing: Floats, stiff: float, most: float, price: Floats, factor: Floats) -> None:
+def _hold_step(missing: Floats, stiff: Floats, most: Floats, price: Floats, factor: Floats) -> None:
     """Move the reserve windows' multipliers; where the fleet cannot hold what is asked they must reach ``most``."""
     same = np.sign(missing) == np.sign(factor)
     factor[...] = np.where(same, np.minimum(np.abs(factor) * _FASTER, _FASTEST), 1.0) * np.sign(missing)

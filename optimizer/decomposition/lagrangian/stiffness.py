@@ -27,7 +27,7 @@ def opening_stiffness(fleet: Fleet, flows: Flows, previous: Previous) -> Stiffne
     reach = np.minimum(fleet.tree.most, -fleet.tree.least).mean(1) if len(fleet.base) else np.zeros(0)
     size = np.maximum(np.maximum(reach, 0.02 * np.abs(flows.node).max(1, initial=0.0)), 1.0)
     beyond = float(np.maximum(flows.total - city.upper, city.lower - flows.total).max(initial=_BEYOND_SHARE * span))
-    need = max(float(fleet.holds.need.max(initial=0.0)), 1.0)
+    need = np.maximum(fleet.holds.need, 1.0)
     devices = len(fleet.cars.need) + len(fleet.stores.due) + len(fleet.loads.price)
     steeper = _BAND_SHARE * float(np.clip(np.sqrt(devices / _MANY), 1.0, _MOST_STEEPER))
     return Stiffness(

@@ -135,7 +135,7 @@ def turn_stores(
         _changed(power, cell, r, begin, length, near, case)
         if holding:
             for w in range(len(holds.need)):
-                held = held_kw(stores, i, holds.first[w], holds.last[w], power)
+                held = held_kw(stores, i, holds, w, power)
                 reserve[w] += held - plan.hold[i, w]
                 plan.hold[i, w] = held
 

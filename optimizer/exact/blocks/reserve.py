@@ -12,9 +12,10 @@ from optimizer.problem.reserves import holders
 
 
 class ReserveBlock:
-    """``c - d - held >= p_min``, ``s >= low + held * hours_left / eta`` in the window; ``sum held + missing >= need``.
+    """``c - d - held >= p_min``, ``s >= low + held * hours / eta`` in the window; ``sum held + missing >= need``.
 
-    The second holds at the window's beginning and at the end of each of its steps but the last, where it does not bind.
+    The second holds at the window's beginning and at the end of each of its steps, with the hours to the window's end
+    or, where the window says so, those for which what is held has to last.
     """
 
     def __init__(
@@ -24,7 +25,7 @@ class ReserveBlock:
         self._store, self._window = np.nonzero(holders(problem))
         self._held = Variables.on(block, "held_kw", np.zeros(len(self._store)), self._most(problem, reserve))
         missing = Variables.on(block, "missing_kw", np.zeros(len(reserve)), reserve.need_kw)
-        balances.price(np.full(len(reserve), reserve.price_cny_per_kw), missing)
+        balances.price(reserve.prices_cny_per_kw, missing)
         constrain(block, "room", self._room(problem, reserve, storing))
         constrain(block, "energy", self._energy(problem, reserve, storing))
         rows: list[Row] = []
@@ -39,7 +40,8 @@ class ReserveBlock:
         low, high = stores.energy_bounds_kwh()
         fresh = stores.arrive[i] == reserve.first[w]
         energy = np.where(fresh, (stores.soc_start * stores.capacity_kwh)[i], high[i]) - low[i]
-        hours = (reserve.last - reserve.first)[w] * problem.step_h
+        sustained = reserve.sustained_steps
+        hours = np.where(sustained > 0, sustained, reserve.last - reserve.first)[w] * problem.step_h
         return np.minimum((stores.p_max_kw - stores.p_min_kw)[i], energy * stores.efficiency[i] / hours)
 
     def _room(self, problem: Problem, reserve: Reserve, storing: StoringBlock) -> list[Row]:
@@ -56,9 +58,11 @@ class ReserveBlock:
         low, _ = problem.storing.energy_bounds_kwh()
         rows: list[Row] = []
         for j, (i, w) in enumerate(zip(self._store.tolist(), self._window.tolist(), strict=True)):
+            sustained = int(reserve.sustained_steps[w])
+            stays = bool(sustained) and problem.storing.depart[i] > reserve.last[w]
             # The energy at the beginning of a step is that at the end of the step before.
-            for t in range(max(reserve.first[w], problem.storing.arrive[i] + 1), reserve.last[w]):
-                hours = (reserve.last[w] - t) * problem.step_h
+            for t in range(max(reserve.first[w], problem.storing.arrive[i] + 1), reserve.last[w] + stays):
+                hours = (sustained or reserve.last[w] - t) * problem.step_h
                 before = storing.energy.data[_cell(storing, problem.storing.arrive, i, t - 1)]
                 members = [before, self._held.data[j]]
                 coefficients = [1.0, -hours / problem.storing.efficiency[i]]

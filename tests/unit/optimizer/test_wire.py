@@ -21,7 +21,13 @@ def test_everything_survives_the_wire() -> None:
         flexible=load(rebound_ratio=np.array([0.5]), rebound_steps=2),
         band=Band(upper_kw=FREE, lower_kw=-FREE),
         regulation=Regulation(price_cny_per_kw_h=np.full(STEPS, 0.1), block_steps=2),
-        reserve=Reserve(first=np.array([1]), last=np.array([3]), need_kw=np.array([1.0])),
+        reserve=Reserve(
+            first=np.array([1]),
+            last=np.array([3]),
+            need_kw=np.array([1.0]),
+            price_cny_per_kw=np.array([0.7]),
+            sustain_steps=np.array([2]),
+        ),
         contracts=Contracts(node=np.array([0]), cut_kw=np.ones((1, STEPS)), price_cny=np.array([1.0])),
         churn=Churn(previous_kw=np.full((3, STEPS), np.nan, dtype=np.float32), price_cny_per_kwh=0.1),
     )

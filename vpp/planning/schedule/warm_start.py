@@ -71,8 +71,9 @@ class WarmStart:
                 self.windows.tolist(), np.asarray(self.warm.hold_price).tolist(), strict=True
             )
         }
-        fresh = 0.5 * problem.reserve.price_cny_per_kw
-        return np.array([known.get((first, length), fresh) for first, length in _windows(problem).tolist()])
+        fresh = (0.5 * problem.reserve.prices_cny_per_kw).tolist()
+        places = zip(_windows(problem).tolist(), fresh, strict=True)
+        return np.array([known.get((first, length), half) for (first, length), half in places])
 
 
 def _at_rest_kw(problem: Problem) -> FloatArray:

@@ -91,6 +91,46 @@ def test_missing_reserve_is_priced() -> None:
     assert found.lower_bound_cny == pytest.approx(found.objective_cny)
 
 
+def test_reserve_that_has_to_last_keeps_its_energy_to_the_end_of_the_window() -> None:
+    asked = problem(
+        price_cny_per_kwh=np.array([0.1, 0.1, 0.5, 0.5]),
+        storing=battery(),
+        reserve=Reserve(
+            first=np.array([1]),
+            last=np.array([3]),
+            need_kw=np.array([4.0]),
+            price_cny_per_kw=np.array([9.0]),
+            sustain_steps=np.array([2]),
+        ),
+    )
+    found = solve(asked, deadline_s=10.0)
+    assert found.reserve_kw[0] >= 4.0 - 1e-6
+    power = found.power_kw[0]
+    stored = 10.0 + np.cumsum(0.8 * np.maximum(power, 0.0) + np.minimum(power, 0.0) / 0.8)
+    # 4 kW for two hours out of 0.8: 10 kWh stay from the first hour to the third, and only then are sold.
+    assert stored[:3].min() >= 10.0 - 1e-6
+    assert stored[3] < stored[2]
+    assert found.lower_bound_cny == pytest.approx(found.objective_cny)
+
+
+def test_reserve_is_held_where_missing_it_costs_more_than_selling_its_energy_earns() -> None:
+    def held(price: float) -> float:
+        reserve = Reserve(
+            first=np.array([0, 2]),
+            last=np.array([1, 3]),
+            need_kw=np.array([0.0, 4.0]),
+            price_cny_per_kw=np.array([0.0, price]),
+            sustain_steps=np.array([0, 2]),
+        )
+        prices = np.array([0.4, 0.5, 0.5, 0.1])
+        asked = problem(price_cny_per_kwh=prices, storing=battery(), reserve=reserve)
+        return float(solve(asked, deadline_s=10.0).reserve_kw[1])
+
+    # A kW for two hours keeps 2.5 kWh that would sell as 2 kWh at 0.5, and are sold at 0.1 after it.
+    assert held(0.7) == pytest.approx(0.0, abs=1e-6)
+    assert held(0.9) == pytest.approx(4.0)
+
+
 def test_a_store_that_leaves_in_the_window_or_does_not_reserve_holds_nothing() -> None:
     reserve = Reserve(first=np.array([1]), last=np.array([3]), need_kw=np.array([1.0]))
     leaving = problem(storing=battery(depart=np.array([2])), reserve=reserve)
