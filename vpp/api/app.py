@@ -27,6 +27,7 @@ from vpp.api.routes import (
     telemetry,
 )
 from vpp.api.routes.requests import Report
+from vpp.api.routes.standing import availability, commitments
 from vpp.api.schemas.base import Problem
 from vpp.api.schemas.registration import AreaBody, FleetBody, OperatorBody, ResourceBody, SiteBody, TransformerBody
 from vpp.ports import Administration, GridSink, SampleHistory
@@ -104,6 +105,8 @@ def _bulk() -> dict[str, int]:
 
 _ROUTES = (
     requests,
+    commitments,
+    availability,
     settlements,
     official,
     regulation,

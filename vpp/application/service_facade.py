@@ -19,6 +19,8 @@ from vpp.application.requests.shadow_quotes import ShadowQuotes
 from vpp.application.requests.signal_intake import SignalIntake
 from vpp.application.scoping.visibility import Visibility
 from vpp.application.service_monitor import ServiceMonitor
+from vpp.application.standing.availability import Availability
+from vpp.application.standing.standing_service import StandingService
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import UnknownIdError
 from vpp.domain.event import StreamEvent
@@ -33,6 +35,7 @@ from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.domain.standing import AvailabilityDay, StandingCommitment, StandingTerms
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.trouble import Trouble
@@ -56,6 +59,8 @@ class DispatcherParts:
     plans: PlansInForce
     declarations: CapabilityDeclaration
     shadows: ShadowQuotes
+    standing: StandingService
+    availability: Availability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +100,8 @@ class VirtualPowerPlant:
         self._plans = dispatchers.plans
         self._declarations = dispatchers.declarations
         self._shadows = dispatchers.shadows
+        self._standing = dispatchers.standing
+        self._availability = dispatchers.availability
         self._operators = operators
         self._news = news
         self._seen = Visibility(fleet.fleet, dispatchers.requests.get)
@@ -205,6 +212,31 @@ class VirtualPowerPlant:
         """End a committed request in favour of a higher authority, through the release."""
         self._seen.request(request_id, scope)
         return await self._requests.supersede(request_id, actor=actor, reason=reason, key=key)
+
+    def standing_commitments(self, *, scope: Scope = EVERYTHING) -> Sequence[StandingCommitment]:
+        """Return every standing commitment in sight."""
+        return [one for one in self._standing.all() if scope.covers(one.terms.area)]
+
+    def standing_commitment(self, commitment_id: str, *, scope: Scope = EVERYTHING) -> StandingCommitment:
+        """Return one standing commitment."""
+        return self._seen.standing(self._standing.get(commitment_id), scope)
+
+    async def enter_standing(
+        self, terms: StandingTerms, *, key: str | None, actor: str, scope: Scope = EVERYTHING
+    ) -> tuple[StandingCommitment, bool]:
+        """Enter a standing commitment."""
+        self._seen.require_area(terms.area, scope)
+        return await self._standing.enter(terms, key=key, actor=actor)
+
+    async def end_standing(self, commitment_id: str, *, actor: str, scope: Scope = EVERYTHING) -> StandingCommitment:
+        """End a standing commitment now."""
+        self.standing_commitment(commitment_id, scope=scope)
+        return await self._standing.end(commitment_id, actor=actor)
+
+    def standing_availability(self, commitment_id: str, *, scope: Scope = EVERYTHING) -> Sequence[AvailabilityDay]:
+        """Return what a standing commitment kept available, by day, with the shares in sight."""
+        commitment = self._standing.get(commitment_id)
+        return self._seen.availability(self._availability.days(commitment), commitment, scope)
 
     def progress(self, request_id: str, *, scope: Scope = EVERYTHING) -> Mapping[str, float] | None:
         """Return target, baseline, measured and delivered kW of a running request."""

@@ -28,6 +28,7 @@ from vpp.bootstrap.parts.policies import planning_policy
 from vpp.bootstrap.parts.programme import programme_in
 from vpp.bootstrap.parts.requests import RequestParts
 from vpp.bootstrap.parts.restoration import archiving_steps, checkpointer_of, restore
+from vpp.bootstrap.parts.standing import StandingParts
 from vpp.bootstrap.parts.watch import WatchParts
 from vpp.bootstrap.volatile_store import Memory
 from vpp.config import Settings
@@ -110,14 +111,17 @@ class Service:
         forecaster = Forecaster(store.meters, core.calendar, self.plans)
         programme = programme_in(settings.programme)
         measurement = Measurement(engine=core.engine, journal=store.journal, picture=picture, programme=programme)
-        self.slow = self._slow_loop(picture, forecaster, measurement)
+        standing = StandingParts.of(core, settings, programme)
+        self.slow = self._slow_loop(picture, forecaster, measurement, standing)
         self.requests = RequestParts.of(
             core,
             picture,
             measurement=measurement,
             forecaster=forecaster,
+            standing=standing,
             changed=self.slow.requests_changed,
             settings=settings,
+            tariff=tariff,
         )
         self.watch = WatchParts.of(core, picture, self.requests, scraped=scraped)
         self.drills = drills_of(core, picture, self.requests, self.watch, settings)
@@ -181,6 +185,7 @@ class Service:
             **archiving_steps(core, self.watch, self._checkpointer, self.settings.record_keep_days),
             "requests": self._retention().forget,
             "intervals": self._interval_retention().forget,
+            "standing": self.requests.standing.service.forget,
             "heads": core.trust.vouch,
         }
         self.fleet_id = core.store.registry.fleet_id(self.settings.fleet_id)
@@ -204,6 +209,7 @@ class Service:
         self._supervisor.watch("settlement", self._settle)
         self._supervisor.watch("quotes", self.requests.shadows.run)
         self._supervisor.watch("drills", self.drills.run)
+        self._supervisor.watch("availability", self.requests.availability.run)
         overdue = self._checkpointer is not None and self._checkpointer.overdue
         self._supervisor.watch("record", partial(self.keeping.run, at_once=overdue))
         self._supervisor.watch("heads", self.core.trust.run)
@@ -225,14 +231,21 @@ class Service:
                 if fault is not None:
                     _log.error("no checkpoint at the end", why=str(fault))
 
-    def _slow_loop(self, picture: OperatingPicture, forecaster: Forecaster, measurement: Measurement) -> SlowLoop:
+    def _slow_loop(
+        self, picture: OperatingPicture, forecaster: Forecaster, measurement: Measurement, standing: StandingParts
+    ) -> SlowLoop:
         core = self.core
         return SlowLoop(
             picture=picture,
             period_s=self.settings.plan_period_s,
             planner=self.planner,
             forecaster=forecaster,
-            commitments=Commitments(book=core.engine.book, portfolios=measurement.portfolios, clock=core.clock),
+            commitments=Commitments(
+                book=core.engine.book,
+                portfolios=measurement.portfolios,
+                clock=core.clock,
+                wanted=standing.wanted.demand,
+            ),
             journal=core.store.journal,
             metrics=core.metrics,
         )

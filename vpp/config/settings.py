@@ -16,12 +16,13 @@ from pydantic_settings import (
 from vpp.config.drill_settings import DrillSettings
 from vpp.config.record_place import record_place
 from vpp.config.record_settings import Positive, RecordSettings
+from vpp.config.reserve_settings import ReserveSettings
 from vpp.config.texts import described, masked, one_line
-from vpp.config.values import address_of, paths_of, windows_of
+from vpp.config.values import address_of, paths_of
 from vpp.domain.errors import ConfigurationError
 
 
-class Settings(RecordSettings, DrillSettings):
+class Settings(RecordSettings, DrillSettings, ReserveSettings):
     """Settings of a site. Durations are seconds of the service's clock unless the name says wall.
 
     A description is for an operator: the quantity, its unit, and the meaning of no value.
@@ -208,17 +209,6 @@ class Settings(RecordSettings, DrillSettings):
     rebound_watch_minutes: Positive = Field(
         60.0, description="minutes after the release in which the rebound is measured and held below its cap"
     )
-    reserve_windows: str = Field(
-        "",
-        description="upward reserve held every day, FROM-UNTIL=KW separated by commas, hours of Asia/Shanghai from 0"
-        " to 24, e.g. 13-15=1000000,20-22=1000000; storage stays charged for the part other devices"
-        " cannot give",
-    )
-    reserve_recovery_kw: Positive | None = Field(
-        None,
-        description="extra charging power (kW) allowed between reserve windows to refill storage; if unset, each"
-        " window is backed as if no other were called",
-    )
     regulation_kw: Positive | None = Field(
         None,
         description="power (kW) of stationary storage that plans leave free in both directions, to be offered as"
@@ -318,12 +308,6 @@ class Settings(RecordSettings, DrillSettings):
     @classmethod
     def _paths(cls, value: str) -> str:
         paths_of(value)
-        return value
-
-    @field_validator("reserve_windows")
-    @classmethod
-    def _windows(cls, value: str) -> str:
-        windows_of(value)
         return value
 
     @property

@@ -1,4 +1,4 @@
-"""Settings that are written as text: addresses, paths, reserve windows."""
+"""Settings that are written as text: addresses, paths, reserve windows, expected calls."""
 
 import re
 from urllib.parse import urlsplit
@@ -48,6 +48,37 @@ def hours_of(value: str) -> tuple[float, float]:
     if not 0.0 <= first < last <= HOURS_PER_DAY:
         raise ValueError(f"give FROM-UNTIL with hours from 0 to 24, not {value!r}")
     return first, last
+
+
+LEARNT, NEVER = "learnt", "never"
+_EXPECTED = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)=(\d+(?:\.\d+)?)@(\d+(?:\.\d+)?)")
+
+
+def expected_calls_of(value: str) -> tuple[tuple[float, float, float, float], ...] | None:
+    """Return first hour, last hour, kW and chance of every stretch in ``FROM-UNTIL=KW@CHANCE,...``.
+
+    Returns:
+        None of them for ``never``; ``None`` for ``learnt``.
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    if value.strip() in {LEARNT, NEVER}:
+        return None if value.strip() == LEARNT else ()
+    found = []
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        match = _EXPECTED.fullmatch(part)
+        hours = (float(match[1]), float(match[2])) if match else (-1.0, -1.0)
+        chance = float(match[4]) if match else -1.0
+        if match is None or not all(0.0 <= hour <= HOURS_PER_DAY for hour in hours) or not 0.0 <= chance <= 1.0:
+            raise ValueError(
+                f"give {LEARNT}, {NEVER}, or FROM-UNTIL=KW@CHANCE with hours from 0 to 24 and chances from 0 to 1,"
+                f" not {part!r}"
+            )
+        found.append((*hours, float(match[3]), chance))
+    if not found:
+        raise ValueError(f"give {LEARNT}, {NEVER}, or FROM-UNTIL=KW@CHANCE, not {value!r}")
+    return tuple(found)
 
 
 def address_of(value: str) -> tuple[str, int]:

@@ -211,6 +211,10 @@ class Quote:
             otherwise.
         regulation_score: Score expected of following a signal with the power asked, or what there is of it, 0 to 1, by
             the cadence, answer and obedience observed of the devices; ``None`` for other products.
+        waiting_cny_per_mw_h: What keeping the power ready costs until the start, for each MW of the least p50, or of
+            the target where that is less, and hour: trades that stores leave out; ``None`` where it is not known.
+        answer_by_at: Instant until which waiting costs nothing, at the latest the begin of the ramp; ``None`` where it
+            is not known.
     """
 
     verdict: Verdict
@@ -237,6 +241,8 @@ class Quote:
     kept_windows: int = 0
     whole_kw: float | None = field(default=None, metadata=_SPARSE)
     regulation_score: float | None = field(default=None, metadata=_SPARSE)
+    waiting_cny_per_mw_h: float | None = field(default=None, metadata=_SPARSE)
+    answer_by_at: datetime | None = field(default=None, metadata=_SPARSE)
 
     @property
     def p50_kw(self) -> float:

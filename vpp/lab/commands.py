@@ -62,6 +62,14 @@ HoursKnown = Annotated[
         help="hold the preset's reserve, as the kind world does: the hours of its calls are known beforehand",
     ),
 ]
+Standing = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|kw=..,hours=..,price=..",
+        help="standing commitment that the plan knows: a TOML file as in VPP_STANDING_COMMITMENTS, or"
+        " kw=22000,hours=13-15+20-22,price=300 with CNY per MW and hour; also shortfall=, call=, minutes=, calls=",
+    ),
+]
 Out = Annotated[Path, typer.Option(help="folder for summary, tables, pictures and report")]
 
 
@@ -84,6 +92,7 @@ def simulate(
     seeds: Seeds = None,
     world: WorldName = "hostile",
     hours_known: HoursKnown = False,
+    standing: Standing = None,
     out: Out = Path("simulation"),
     json: Json = False,
 ) -> None:
@@ -108,6 +117,7 @@ def simulate(
         out=out,
         world=world,
         hours_known=hours_known,
+        standing=standing,
         days=days,
         calls_per_day=calls_per_day,
         sure=sure,

@@ -23,6 +23,7 @@ from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.domain.standing import AvailabilityDay, StandingCommitment, StandingTerms
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.trouble import Trouble
@@ -106,6 +107,38 @@ class RequestHandling(Protocol):
         self, request_id: str, *, actor: str, reason: str, key: str | None = None, scope: Scope
     ) -> DispatchRequest:
         """End a committed request in favour of a higher authority, through its release; raises ConflictError."""
+        ...
+
+
+class StandingPower(Protocol):
+    """Standing commitments: power that is available in stated hours for a price; raises as `RequestHandling` does."""
+
+    def standing_commitments(self, *, scope: Scope) -> Sequence[StandingCommitment]:
+        """Return every standing commitment: those of the settings, then those entered, oldest first."""
+        ...
+
+    def standing_commitment(self, commitment_id: str, *, scope: Scope) -> StandingCommitment:
+        """Return one standing commitment; raises UnknownIdError."""
+        ...
+
+    async def enter_standing(
+        self, terms: StandingTerms, *, key: str | None, actor: str, scope: Scope
+    ) -> tuple[StandingCommitment, bool]:
+        """Enter a standing commitment; the flag is false if ``key`` was seen before.
+
+        Raises InputError, UnknownIdError for the area, ConflictError where the key was used for other terms.
+        """
+        ...
+
+    async def end_standing(self, commitment_id: str, *, actor: str, scope: Scope) -> StandingCommitment:
+        """End a standing commitment now; raises UnknownIdError, ConflictError for one of the settings.
+
+        Repeating is harmless.
+        """
+        ...
+
+    def standing_availability(self, commitment_id: str, *, scope: Scope) -> Sequence[AvailabilityDay]:
+        """Return the settled days of a standing commitment, newest first; raises UnknownIdError. Blocks."""
         ...
 
 
@@ -339,7 +372,7 @@ class ServiceStatus(Protocol):
         ...
 
 
-class GridSink(RequestHandling, RequestResults, FleetStatus, PlanStatus, EventSource, Protocol):
+class GridSink(RequestHandling, StandingPower, RequestResults, FleetStatus, PlanStatus, EventSource, Protocol):
     """Rights of a grid link: requests in; state, plans, delivery and events out.
 
     Regulation signals are accepted by a sink that is `RegulationSignals` as well.

@@ -82,6 +82,16 @@ _TABLE = (
         "vpp.application.delivery.official_results",
         "the market operator's result of a settled request, one version",
     ),
+    Kind(
+        "standing.availability",
+        "vpp.application.standing.availability_book",
+        "what a standing commitment kept available in a quarter of an hour",
+    ),
+    Kind(
+        "standing.changed",
+        "vpp.application.standing.standing_book",
+        "a standing commitment was entered, ended or forgotten",
+    ),
     Kind("settlement.failed", "vpp.application.delivery.settlement_runs", "a request could not be settled, and why"),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _TABLE}

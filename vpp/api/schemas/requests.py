@@ -179,6 +179,14 @@ class QuoteView(Schema):
         description="Regulation: score expected with the power asked, or what there is of it, from the observed cadence"
         " of meters, time to answer and share of commands followed.",
     )
+    waiting_cny_per_mw_h: Known = Field(
+        default=None,
+        description="What keeping the quoted power ready until start_at costs an hour and MW: trades that storage"
+        " leaves out meanwhile.",
+    )
+    answer_by_at: datetime | None = Field(
+        default=None, description="Waiting costs nothing until here; the begin of the ramp at the latest."
+    )
     notices: list[str] = Field(default=[], description="Uncertain assumptions behind the figures, a sentence each.")
 
     @classmethod
@@ -217,6 +225,8 @@ class QuoteView(Schema):
             kept_windows=quote.kept_windows,
             whole_kw=quote.whole_kw,
             regulation_score=quote.regulation_score,
+            waiting_cny_per_mw_h=quote.waiting_cny_per_mw_h,
+            answer_by_at=quote.answer_by_at,
             notices=list(quote.notices),
         )
 

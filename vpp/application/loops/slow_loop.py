@@ -19,9 +19,10 @@ from vpp.application.loops.forecaster import Forecaster
 from vpp.application.operating_picture import OperatingPicture
 from vpp.domain.resource import STORING
 from vpp.domain.schedule import Rung, Schedule
-from vpp.domain.timegrid import floor_s
+from vpp.domain.timegrid import TimeGrid, floor_s
 from vpp.fleet.fleet_state import FleetState
 from vpp.planning.forecast.load_forecast import Forecast
+from vpp.planning.reserve.demand import ReserveDemand
 from vpp.planning.schedule.commitment import Commitment
 from vpp.planning.schedule.energy_recovery import EnergyRecovery
 from vpp.planning.schedule.planner import Planner
@@ -68,6 +69,10 @@ class PlannedCommitments(Protocol):
 
     def recoveries(self, now_s: float) -> Sequence[EnergyRecovery]:
         """Return the rebound energy of past requests still to be recovered at ``now_s``."""
+        ...
+
+    def reserve(self, grid: TimeGrid) -> ReserveDemand:
+        """Return the reserve that is worth its price on the steps of a plan."""
         ...
 
 
@@ -144,7 +149,11 @@ class SlowLoop:
         recoveries = self._commitments.recoveries(state.at_s)
         load_forecast = await asyncio.to_thread(self._forecaster.forecast, state)
         schedule = await self._planner.plan(
-            state, forecast=load_forecast, kept_until_s=kept_until_s, recoveries=recoveries
+            state,
+            forecast=load_forecast,
+            kept_until_s=kept_until_s,
+            recoveries=recoveries,
+            demand=self._commitments.reserve,
         )
         return Prepared(forecast=load_forecast, schedule=schedule, kept_until_s=kept_until_s)
 

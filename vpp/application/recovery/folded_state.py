@@ -18,6 +18,8 @@ from vpp.application.recovery.charging_memory import ChargingMemory
 from vpp.application.recovery.delivery_memory import KINDS as DELIVERY
 from vpp.application.recovery.delivery_memory import DeliveryMemory
 from vpp.application.requests.shadow_quotes import WINDOWS
+from vpp.application.standing.availability_book import AVAILABILITY, AvailabilityBook
+from vpp.application.standing.standing_book import STANDING, StandingBook, forgotten_in
 from vpp.dispatch.dispatch_memory import KINDS as DISPATCH
 from vpp.dispatch.dispatch_memory import DispatchMemory
 from vpp.dispatch.settings import DispatchSettings
@@ -28,13 +30,14 @@ from vpp.record.entry import JournalEntry
 from vpp.record.kinds import is_known
 from vpp.record.state_codec import StateTree
 
-KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED, WINDOWS}
+KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED, WINDOWS, STANDING, AVAILABILITY}
 """Kinds of the entries that change the state; all others may be left out."""
-FORMAT = 7
+FORMAT = 8
 """Raised whenever what is folded, or how, changes."""
-READABLE = (1, 2, 3, 4, 5, 6, 7)
+READABLE = (1, 2, 3, 4, 5, 6, 7, 8)
 """Formats of checkpoints that are read, others are passed over: 2 is the first with power ranges, 3 with windows quoted
-for nobody, 4 with forgotten requests, 5 with official results, 6 with drills, 7 with defaults of registrations."""
+for nobody, 4 with forgotten requests, 5 with official results, 6 with drills, 7 with defaults of registrations, 8 with
+standing commitments."""
 
 
 class FoldedState:
@@ -51,6 +54,8 @@ class FoldedState:
         delivery: What was issued, and where baselines stand.
         devices: Owners' values of devices.
         windows: Windows quoted for nobody, and what was learnt of the errors of quotes.
+        standing: Standing commitments.
+        availability: What they kept available.
         dated: Power ranges are those of the last entry, and not those of ``index``.
     """
 
@@ -63,6 +68,8 @@ class FoldedState:
         self.delivery = DeliveryMemory()
         self.devices = OwnersValues()
         self.windows = WindowBook()
+        self.standing = StandingBook()
+        self.availability = AvailabilityBook()
 
     def take_index_from(self, index: Callable[[], FleetIndex]) -> None:
         """Ask ``index`` for the fleet from now on."""
@@ -97,6 +104,8 @@ class FoldedState:
             "delivery": self.delivery.state(),
             "devices": self.devices.state(),
             "windows": self.windows.state(),
+            "standing": self.standing.state(),
+            "availability": self.availability.state(),
         }
 
     def load(self, state: StateTree, sequence: int) -> None:
@@ -107,6 +116,9 @@ class FoldedState:
         self.devices.load(state["devices"])
         if "windows" in state:
             self.windows.load(state["windows"])
+        if "standing" in state:
+            self.standing.load(state["standing"])
+            self.availability.load(state["availability"])
         self.sequence, self.dated = sequence, "range_kw" in state["dispatch"]
 
     def _take(self, entry: JournalEntry) -> None:
@@ -122,3 +134,8 @@ class FoldedState:
             self.devices.follow(entry)
         elif entry.kind == WINDOWS:
             self.windows.follow(entry.body)
+        elif entry.kind == STANDING:
+            self.standing.follow(entry.body)
+            self.availability.forget(forgotten_in(entry.body))
+        elif entry.kind == AVAILABILITY:
+            self.availability.follow(entry.body)

@@ -1,11 +1,12 @@
 """Requests in force as the planner needs them: targets on its steps, storage to leave alone, rebound to recover."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vpp.application.row_alignment import fitted_flags
+from vpp.application.standing.wanted_reserve import nothing_wanted
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import PhaseTimes
 from vpp.domain.request import CITY, DispatchRequest, Product
@@ -13,6 +14,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
 from vpp.fleet.fleet_state import FleetState
+from vpp.planning.reserve.demand import ReserveDemand
 from vpp.planning.schedule.commitment import Commitment
 from vpp.planning.schedule.energy_recovery import EnergyRecovery
 from vpp.ports import Clock
@@ -36,11 +38,13 @@ class Commitments:
         book: All requests.
         portfolios: Enlisted rows by request id, shape ``(n_resources,)`` each.
         clock: The only source of time.
+        wanted: Returns the reserve that is worth its price on the steps of a plan.
     """
 
     book: RequestBook
     portfolios: Mapping[str, BoolArray]
     clock: Clock
+    wanted: Callable[[TimeGrid], ReserveDemand] = nothing_wanted
 
     def kept_until_s(self) -> float | None:
         """Return epoch seconds until which the plan of storage and V2G is the baseline of a request."""
@@ -64,6 +68,10 @@ class Commitments:
         """Return the energy still to be recovered at ``now_s`` from requests on the whole city with a rebound cap."""
         found = (self._recovery(request) for request in self.book.given(now_s))
         return tuple(one for one in found if one is not None and now_s < one.until_s)
+
+    def reserve(self, grid: TimeGrid) -> ReserveDemand:
+        """Return the reserve that is worth its price on the steps of a plan."""
+        return self.wanted(grid)
 
     def is_recovering(self, request: DispatchRequest, now_s: float) -> bool:
         """Return whether energy of a request is still to be recovered at ``now_s``."""

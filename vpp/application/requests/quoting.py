@@ -28,6 +28,7 @@ from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.notices import calendar_notices
 from vpp.planning.quote.quote_cache import QuoteCache
 from vpp.planning.quote.signal_following import expected_score
+from vpp.planning.tariff import Tariff
 from vpp.state.eligibility import drawn_rows
 
 _TICK_S = 2.0
@@ -46,6 +47,7 @@ class Quoter:
         forecaster: Forecasts the load.
         valid_s: How long a quote holds, seconds.
         policy: What may be promised.
+        tariff: Prices at which stores could trade until a request's start; Shanghai's if not given.
 
     Attributes:
         quotes: Quotes on the fleet as it is.
@@ -61,11 +63,13 @@ class Quoter:
         forecaster: Forecaster,
         valid_s: float,
         policy: FlexibilityPolicy,
+        tariff: Tariff | None = None,
     ) -> None:
         self.windows = WindowBook()
-        self.quotes = QuoteCache(policy=policy, laws=self.windows.calibration)
-        self._quotes_besides = QuoteCache(policy=policy, laws=self.windows.calibration)
-        self._quotes_drawn = QuoteCache(policy=policy, laws=self.windows.calibration, fresh_s=0.0)
+        laws = self.windows.calibration
+        self.quotes = QuoteCache(policy=policy, laws=laws, tariff=tariff)
+        self._quotes_besides = QuoteCache(policy=policy, laws=laws, tariff=tariff)
+        self._quotes_drawn = QuoteCache(policy=policy, laws=laws, fresh_s=0.0, tariff=tariff)
         self._engine = engine
         self._picture = picture
         self._participation = measurement.participation
@@ -122,7 +126,10 @@ class Quoter:
         else:
             alone = besides or among is not None
             answer = ask(self._quotes_besides if alone else self.quotes, eligible=rows)
-        return self._with_record(replace(answer, notices=calendar_notices(self._picture.calendar, draft)), draft, state)
+        answer = replace(answer, notices=calendar_notices(self._picture.calendar, draft))
+        if answer.answer_by_at is not None:
+            answer = replace(answer, answer_by_at=min(answer.answer_by_at, instant(max(times.ramp_s, state.at_s))))
+        return self._with_record(answer, draft, state)
 
     def countable(self, state: FleetState, schedule: Schedule | None) -> BoolArray:
         """Return the rows a request for an hour from now could count on, shape ``(n_resources,)``."""

@@ -7,13 +7,14 @@ from vpp.application.watch.cycle_reports import fleet_body
 from vpp.domain.errors import ForgottenError, InputError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.official_settlement import Agreement, Reconciliation
-from vpp.domain.performance import Settled
+from vpp.domain.performance import Settled, Shares
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.request import DispatchRequest, QuoteCalibration
 from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.domain.standing import AvailabilityDay, StandingCommitment
 from vpp.domain.telemetry import BoolArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.members.changes import ChangeOutcome
@@ -83,6 +84,39 @@ class Visibility:
         """Return the requests in sight, in the same order."""
         return requests if scope.is_everything else [r for r in requests if scope.covers(r.draft.area)]
 
+    def standing(self, commitment: StandingCommitment, scope: Scope) -> StandingCommitment:
+        """Return a standing commitment; raises UnknownIdError for one of an area that is not in sight as a whole."""
+        if not scope.covers(commitment.terms.area):
+            raise UnknownIdError("standing commitment", commitment.id)
+        return commitment
+
+    def availability(
+        self, days: Sequence[AvailabilityDay], commitment: StandingCommitment, scope: Scope
+    ) -> Sequence[AvailabilityDay]:
+        """Return the days of a commitment in sight as they are, and those of any other with the shares in sight.
+
+        Raises:
+            UnknownIdError: Neither is in sight.
+        """
+        if scope.covers(commitment.terms.area):
+            return days
+        seen = [replace(one, shares=self._shares(one.shares, scope)) for one in days]
+        if not any(len(one.shares) for one in seen):
+            raise UnknownIdError("standing commitment", commitment.id)
+        return [one for one in seen if len(one.shares)]
+
+    def _shares(self, shares: Shares, scope: Scope) -> Shares:
+        """Return the parts of sites in sight, by the operator at the time of delivery."""
+        site_of = self._latest().index.site_of
+        owners = zip(shares.operator_ids, shares.site_ids, strict=True)
+        return shares.chosen(
+            [
+                place
+                for place, (operator_id, site_id) in enumerate(owners)
+                if site_id in site_of and scope.sees(replace(site_of[site_id], operator_id=operator_id))
+            ]
+        )
+
     def quote_calibration(self, calibration: QuoteCalibration, scope: Scope) -> QuoteCalibration:
         """Return the records of the areas in sight; what was left out belongs to those who see everything."""
         if scope.is_everything:
@@ -108,18 +142,8 @@ class Visibility:
         """Return settled requests with the shares of the sites in sight, by the operator at the time of delivery."""
         if scope.is_everything:
             return settled
-        site_of = self._latest().index.site_of
-        seen = []
-        for one in settled:
-            owners = zip(one.shares.operator_ids, one.shares.site_ids, strict=True)
-            parts = [
-                place
-                for place, (operator_id, site_id) in enumerate(owners)
-                if site_id in site_of and scope.sees(replace(site_of[site_id], operator_id=operator_id))
-            ]
-            if parts:
-                seen.append(replace(one, shares=one.shares.chosen(parts)))
-        return seen
+        seen = [replace(one, shares=self._shares(one.shares, scope)) for one in settled]
+        return [one for one in seen if len(one.shares)]
 
     def official(self, found: Reconciliation, scope: Scope) -> Reconciliation:
         """Return the lines of an official result that the shares in sight answer to; others name other operators."""

@@ -52,6 +52,8 @@ def plant_of(
         plans=picture.plans,
         declarations=watch.declarations,
         shadows=requests.shadows,
+        standing=requests.standing.service,
+        availability=requests.availability,
     )
     return VirtualPowerPlant(
         clock=core.clock, fleet=fleet, dispatchers=dispatchers, operators=operators, news=core.news

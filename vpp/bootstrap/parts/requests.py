@@ -17,10 +17,13 @@ from vpp.application.requests.quoting import Quoter
 from vpp.application.requests.request_service import RequestService
 from vpp.application.requests.running_requests import RunningRequests
 from vpp.application.requests.shadow_quotes import ShadowQuotes
+from vpp.application.standing.availability import Availability
 from vpp.bootstrap.parts.core import Core
+from vpp.bootstrap.parts.standing import StandingParts
 from vpp.config import Settings
 from vpp.domain.units import SECONDS_PER_DAY
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityPolicy
+from vpp.planning.tariff import Tariff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,8 @@ class RequestParts:
         running: Requests that run now.
         service: Acts of dispatchers.
         shadows: Windows quoted for nobody, from which quotes learn.
+        standing: Standing commitments, and the reserve that plans hold for them.
+        availability: What they keep available.
     """
 
     measurement: Measurement
@@ -46,6 +51,8 @@ class RequestParts:
     running: RunningRequests
     service: RequestService
     shadows: ShadowQuotes
+    standing: StandingParts
+    availability: Availability
 
     @classmethod
     def of(
@@ -55,10 +62,12 @@ class RequestParts:
         *,
         measurement: Measurement,
         forecaster: Forecaster,
+        standing: StandingParts,
         changed: Callable[[], None],
         settings: Settings,
+        tariff: Tariff | None = None,
     ) -> "RequestParts":
-        """Compose them; ``changed`` is called when commitments change."""
+        """Compose them; ``changed`` is called when commitments change, ``tariff`` is that of the plans."""
         clock, engine, journal = core.clock, core.engine, core.store.journal
         quoter = Quoter(
             engine=engine,
@@ -69,6 +78,7 @@ class RequestParts:
             policy=FlexibilityPolicy(
                 certain_ratio=settings.quote_certain_ratio, regulation_score=settings.regulation_score
             ),
+            tariff=tariff,
         )
         announcements = Announcements(journal=journal, news=core.news, clock=clock)
         sharing = AreaSharing(engine=engine, picture=picture, measurement=measurement, quoter=quoter)
@@ -88,6 +98,12 @@ class RequestParts:
         )
         return cls(
             measurement=measurement,
+            standing=standing,
+            availability=standing.followed_by(
+                Availability(
+                    picture=picture, quoter=quoter, forecaster=forecaster, due=standing.wanted.due, journal=journal
+                )
+            ),
             quoter=quoter,
             announcements=announcements,
             settlement=settlement,

@@ -172,6 +172,8 @@ def take_up(core: Core, requests: RequestParts, links: Sequence[DeviceLink], fol
     )
     requests.settlement.resume(delivery.issued)
     requests.shadows.resume(state["windows"])
+    requests.standing.service.resume(state["standing"])
+    requests.availability.resume(state["availability"])
     requests.official.resume(delivery.officials)
     requests.announcements.restore(core.engine.book.all())
     give_memory(links, state["devices"], journal, core.clock)

@@ -95,6 +95,8 @@ def quote_from(body: Body) -> Quote:
         kept_windows=int(body.get("kept_windows", 0)),
         whole_kw=_optional_float(body.get("whole_kw")),
         regulation_score=_optional_float(body.get("regulation_score")),
+        waiting_cny_per_mw_h=_optional_float(body.get("waiting_cny_per_mw_h")),
+        answer_by_at=_optional_instant(body.get("answer_by_at")),
         **{name: float(body.get(name, "nan")) for name in _LATER_FIELDS},
     )
 

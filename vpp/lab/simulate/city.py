@@ -228,6 +228,7 @@ class VirtualCity:
                     await self._ordinary.follow(prepared.forecast, at_once=at_once)
             if await self.service.slow.install(prepared):
                 await self._begin_redispatch()
+            await self.service.requests.availability.turn()
 
     async def _begin_redispatch(self) -> None:
         """Begin the re-dispatch for the plan that was put in force."""

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from optimizer.heap import keep_freed_memory
+from vpp.api.schemas.standing.availability import AvailabilityView
 from vpp.bootstrap.runner import run
 from vpp.bootstrap.volatile_store import Memory, VolatileMemory
 from vpp.domain.request import Product
@@ -23,6 +24,7 @@ from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from vpp.fleet.calendar import SHANGHAI
 from vpp.lab.compose.input_files import InputFiles
+from vpp.lab.compose.standing_file import standing_file
 from vpp.lab.simulate.calls import drawn_calls
 from vpp.lab.simulate.city import CpuMeter, VirtualCity, fresh_twin, virtual_settings
 from vpp.lab.simulate.day import Day, Pace
@@ -87,6 +89,7 @@ class SimulateOptions:
     out: Path
     world: str = HOSTILE
     hours_known: bool = False
+    standing: str | None = None
     days: int = 1
     calls_per_day: float = 0.0
     sure: bool = False
@@ -154,6 +157,7 @@ class Simulation:
         day = options.day or self._preset.day
         self._midnight_s = datetime(day.year, day.month, day.day, tzinfo=SHANGHAI).timestamp()
         options.out.mkdir(parents=True, exist_ok=True)
+        self._standing = None if options.standing is None else standing_file(options.standing, options.out)
         self._planned = _planned_requests(options, self._preset, day)
         self._loads = TransformerTable(
             self._preset.fleet, options.out / "transformers.parquet", from_s=self._midnight_s
@@ -192,6 +196,7 @@ class Simulation:
             )
         summary = summary_of(outcome, self._preset, scale=self._options.scale, seed=self._options.seed)
         summary |= {"world": self._world.title, "hours_known": self.hours_known, "days": self._options.days}
+        summary |= {} if self._standing is None else {"standing": self._kept()}
         if outcome is not None:
             write_outputs(self._options.out, outcome, summary)
         self._cpu.cpu_s["output"] += time.thread_time() - began_cpu_s
@@ -203,6 +208,14 @@ class Simulation:
         (self._options.out / "summary.json").write_text(text + "\n", encoding="utf-8")
         return summary
 
+    def _kept(self) -> list[dict[str, Any]]:
+        """Return what each standing commitment kept available and what that pays, by day."""
+        if self._day is None:
+            return []
+        parts = self._day.city.service.requests
+        days = [day for one in parts.standing.service.all() for day in parts.availability.days(one)]
+        return [AvailabilityView.of(day).model_dump(mode="json") for day in days]
+
     async def _started(self, progress: Progress, data: Path) -> VirtualCity:
         fleet, begin_s = self._preset.fleet, self._midnight_s - _WARM_UP_S
         bar = progress.add_task(f"the week before, {len(fleet):,} devices", total=None)
@@ -211,7 +224,7 @@ class Simulation:
         self._recorder = MinuteRecorder(fleet, start_s=self._midnight_s, minutes=minutes)
         city = VirtualCity(
             twin,
-            settings=virtual_settings(data, **(_SETTINGS | self._regulation() | self._reserve())),
+            settings=virtual_settings(data, **(_SETTINGS | self._regulation() | self._reserve() | self._promised())),
             memory=self._company.memory,
             recorder=TruthRecorder(twin, installed_kw=final_defaults_kw(fleet), loads=self._loads.take),
             observer=self._recorder.observe,
@@ -240,6 +253,18 @@ class Simulation:
             return {}
         recovery_kw = self._preset.reserve_recovery_kw
         return {"reserve_windows": self._preset.reserve_windows} | (
+            {} if recovery_kw is None else {"reserve_recovery_kw": recovery_kw}
+        )
+
+    def _promised(self) -> dict[str, float | str]:
+        """Return the settings of the standing commitments that the plan knows, and of the refill between their calls.
+
+        The refill follows from the rebound cap that the calls of this city have, whenever they come.
+        """
+        if self._standing is None:
+            return {}
+        recovery_kw = self._preset.reserve_recovery_kw
+        return {"standing_commitments": str(self._standing)} | (
             {} if recovery_kw is None else {"reserve_recovery_kw": recovery_kw}
         )
 

@@ -1,6 +1,7 @@
 """Quote: deliverable power before commitment, its quantiles, binding limits, rebound, cost and counter-offers."""
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -9,6 +10,7 @@ from vpp.domain.errors import InputError
 from vpp.domain.request import BindingLimit, CounterOffer, Direction, Quote, RequestDraft, Verdict
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray
+from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.fleet.fleet_state import FleetState
 from vpp.planning.flexibility.error_law import ErrorLaws, NormalLaws
@@ -18,6 +20,8 @@ from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.assessment import NAMED_LIMIT_KW, Assessment, Assessor, Envelopes, confidence
 from vpp.planning.quote.counter_offers import counter_offers, longest_hold, reaches
 from vpp.planning.quote.rebound import ClassPrices, cost_cny, merit_key, rebound_of, recovery_minutes
+from vpp.planning.quote.waiting import waiting_of
+from vpp.planning.tariff import Tariff
 
 _MOST_LIMITS = 40
 """A city has hundreds of transformers that bind a little; the greatest are named."""
@@ -74,6 +78,7 @@ def quote_on(
     prices: ClassPrices | None = None,
     envelopes: Envelopes | None = None,
     laws: ErrorLaws | None = None,
+    tariff: Tariff | None = None,
 ) -> Quote:
     """Return the quote of ``draft`` on a basis that is known already; see ``quote``.
 
@@ -86,6 +91,7 @@ def quote_on(
         prices: What it costs.
         envelopes: Envelopes of this basis that were computed before; new ones are added.
         laws: What is known of the errors of quotes; the normal law if not given.
+        tariff: Prices at which stores could trade until the start; Shanghai's if not given.
     """
     check_draft(draft, basis.inputs, committed_kw)
     index = basis.inputs.state.index
@@ -105,8 +111,30 @@ def quote_on(
     offers = (
         () if assessment.verdict is Verdict.FEASIBLE else tuple(counter_offers(draft, assessor, assessment, longest))
     )
-    return _written(
+    answer = _written(
         draft, assessor, assessment, longest=longest, offers=offers, expires_at=now + timedelta(seconds=valid_s)
+    )
+    return _with_waiting(answer, draft, assessor, assessment, tariff or Tariff())
+
+
+def _with_waiting(
+    answer: Quote, draft: RequestDraft, assessor: Assessor, assessment: Assessment, tariff: Tariff
+) -> Quote:
+    """Return a quote that says what waiting for it costs."""
+    found = assessment.found
+    given = assessor.class_shares(found, min(draft.target_kw, float(assessment.p50_kw.min())))
+    waiting = waiting_of(
+        assessor.basis,
+        draft,
+        assessment.window,
+        class_kw=given * np.maximum(found.class_kw, 0.0),
+        tariff=tariff,
+        now_s=assessor.now.timestamp(),
+    )
+    return replace(
+        answer,
+        waiting_cny_per_mw_h=waiting.cny_per_mw_h,
+        answer_by_at=instant(min(waiting.free_until_s, draft.start_at.timestamp())),
     )
 
 

@@ -22,6 +22,7 @@ from vpp.planning.quote.capability import Declaration, declare
 from vpp.planning.quote.quote import VALID_S, check_draft, quote_on
 from vpp.planning.quote.rebound import ClassPrices
 from vpp.planning.quote.regulation_quote import symmetric_quote
+from vpp.planning.tariff import Tariff
 
 FRESH_S = 60.0
 """A snapshot of that age is taken anew; telemetry of a device may be as old."""
@@ -62,6 +63,7 @@ class QuoteCache:
         prices: What it costs.
         fresh_s: Seconds for which a snapshot serves further questions, unless forecast, plan or fleet change.
         laws: What is known of the errors of quotes; the normal law if not given.
+        tariff: Prices at which stores could trade until a request's start; Shanghai's if not given.
     """
 
     def __init__(
@@ -71,11 +73,13 @@ class QuoteCache:
         prices: ClassPrices | None = None,
         fresh_s: float = FRESH_S,
         laws: ErrorLaws | None = None,
+        tariff: Tariff | None = None,
     ) -> None:
         self._policy = policy or FlexibilityPolicy()
         self._prices = prices or ClassPrices()
         self._fresh_s = fresh_s
         self._laws = laws or NormalLaws()
+        self._tariff = tariff or Tariff()
         self._guard = threading.Lock()
         self._groups: tuple[FleetIndex, Aggregation] | None = None
         self._latest: _Gathered | None = None
@@ -134,6 +138,7 @@ class QuoteCache:
             prices=self._prices,
             envelopes=envelopes,
             laws=self._laws,
+            tariff=self._tariff,
         )
 
     def basis(

@@ -1,7 +1,7 @@
 """Plan with its fallback ladder: solved, else the tail of the previous plan, else safe defaults."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -22,12 +22,13 @@ from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs
 from vpp.planning.flexibility.response_rate import PRIOR_RATIO
 from vpp.planning.forecast.charging_need import promised_cars
 from vpp.planning.forecast.load_forecast import Forecast
+from vpp.planning.reserve.demand import ReserveDemand
 from vpp.planning.schedule.commitment import Commitment
 from vpp.planning.schedule.device_blocks import storing_rows
 from vpp.planning.schedule.energy_recovery import EnergyRecovery
 from vpp.planning.schedule.planning_policy import PlanningPolicy
 from vpp.planning.schedule.redispatch import to_intended, to_redispatch_problem
-from vpp.planning.schedule.reserve_energy import ReserveRequirement, reserve_requirements
+from vpp.planning.schedule.reserve_energy import ReserveRequirement, demanded, reserve_requirements
 from vpp.planning.schedule.solver_process import Refused, SolverProcess
 from vpp.planning.schedule.translate import Translation, to_problem, to_schedule, with_reserve
 from vpp.planning.schedule.warm_start import WarmStart
@@ -91,6 +92,7 @@ class Planner:
         forecast: Forecast,
         kept_until_s: float | None = None,
         recoveries: Sequence[EnergyRecovery] = (),
+        demand: Callable[[TimeGrid], ReserveDemand] | None = None,
     ) -> Schedule:
         """Return a schedule of every row over the first steps of ``forecast``; its rung says where it comes from.
 
@@ -100,12 +102,16 @@ class Planner:
             kept_until_s: Epoch seconds until which storage and V2G stay on the previous plan, because a request was
                 quoted on it; ``None`` frees them.
             recoveries: Requests whose energy is recovered now or later.
+            demand: Returns the reserve that is worth its price on the steps of a plan; without it only the windows of
+                the policy are held.
         """
+        grid = replace(forecast.grid, count=self._count)
+        wanted = ReserveDemand.nothing(grid.count) if demand is None else demand(grid)
         try:
             # Reserve and translation do not depend on each other, and two cores share them.
             translation, reserve = await asyncio.gather(
                 asyncio.to_thread(self._translated, state, forecast, kept_until_s, recoveries),
-                asyncio.to_thread(self._reserve_requirements, state, forecast),
+                asyncio.to_thread(self._reserve_requirements, state, forecast, wanted),
             )
             translation = with_reserve(translation, reserve, self._policy)
         except ProblemError as error:
@@ -188,13 +194,16 @@ class Planner:
             before=self._before_requests,
         )
 
-    def _reserve_requirements(self, state: FleetState, forecast: Forecast) -> Sequence[ReserveRequirement]:
-        """Return the reserve windows of the plan, net of what all but the stores give."""
-        if not self._policy.reserve.windows or not np.isfinite(forecast.expected_kw).all():
+    def _reserve_requirements(
+        self, state: FleetState, forecast: Forecast, wanted: ReserveDemand
+    ) -> Sequence[ReserveRequirement]:
+        """Return the reserve that the plan holds, net of what all but the stores give."""
+        if not (self._policy.reserve.windows or wanted.power_kw.any()) or not np.isfinite(forecast.expected_kw).all():
             return ()
         basis = FlexibilityBasis.of(FlexibilityInputs.of(state, forecast=forecast), np.full(len(state), PRIOR_RATIO))
         grid = replace(forecast.grid, count=self._count)
-        return reserve_requirements(basis, self._policy.reserve.windows, grid, self._policy.reserve.refill)
+        windows = reserve_requirements(basis, self._policy.reserve.windows, grid, self._policy.reserve.refill)
+        return demanded(basis, wanted, windows, grid, self._policy.reserve.refill)
 
     def _accepted(
         self, state: FleetState, forecast: Forecast, translation: Translation, solution: Solution

@@ -19,6 +19,7 @@ from vpp.planning.flexibility.error_law import Z10
 from vpp.planning.flexibility.flexibility_basis import STORAGE, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
 from vpp.planning.flexibility.transformer_headroom import limited_by_feeders
+from vpp.planning.reserve.demand import ReserveBlock, ReserveDemand, blocks_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +52,18 @@ class ReserveRefill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReserveRequirement:
-    """One window on a grid: steps ``[first, last)`` and the power that stores must sustain over them."""
+    """One window on a grid: steps ``[first, last)`` and the power that stores must sustain over them.
+
+    Attributes:
+        price_cny_per_kw: Price of a kW that is missing, ``None`` for that of the policy.
+        sustain_steps: Steps for which the power has to last whenever it is called; 0 for those to the window's end.
+    """
 
     first: int
     last: int
     need_kw: float
+    price_cny_per_kw: float | None = None
+    sustain_steps: int = 0
 
 
 def reserve_requirements(
@@ -77,6 +85,70 @@ def reserve_requirements(
         if need_kw > others:
             found.append(ReserveRequirement(first=first, last=last, need_kw=need_kw - others))
     return tuple(found) if refill is None else _jointly_backed(found, refill, _round_trip(basis), grid)
+
+
+def demanded(
+    basis: FlexibilityBasis,
+    demand: ReserveDemand,
+    windows: Sequence[ReserveRequirement],
+    grid: TimeGrid,
+    refill: ReserveRefill | None = None,
+) -> tuple[ReserveRequirement, ...]:
+    """Return windows and, on the steps they leave, what a demand asks of stores; disjoint and in order.
+
+    Args:
+        basis: Basis of the fleet.
+        demand: Reserve that is worth its price; net of it is what others give.
+        windows: Windows that are backed in any case.
+        grid: Steps of the plan, beginning where the basis' do.
+        refill: Refill between two calls of a day; without it each is backed as if it were the only one.
+    """
+    taken = np.zeros(grid.count, dtype=np.bool_)
+    for window in windows:
+        taken[window.first : window.last] = True
+    runs: list[list[ReserveBlock]] = []
+    for block in blocks_of(replace(demand, power_kw=np.where(taken, 0.0, demand.power_kw)), grid):
+        need_kw = block.power_kw - float(others_p10_kw(basis, block.first, block.last).min())
+        if need_kw <= 0.0:
+            continue
+        if not runs or runs[-1][-1].last < block.first:
+            runs.append([])
+        runs[-1].append(replace(block, power_kw=need_kw))
+    if refill is not None:
+        runs = _backed_again(runs, refill, _round_trip(basis), grid)
+    found = [
+        ReserveRequirement(
+            first=block.first,
+            last=block.last,
+            need_kw=block.power_kw,
+            price_cny_per_kw=block.price_cny_per_kw,
+            sustain_steps=block.sustain_steps,
+        )
+        for run in runs
+        for block in run
+    ]
+    return tuple(sorted([*windows, *found], key=lambda one: one.first))
+
+
+def _backed_again(
+    runs: Sequence[list[ReserveBlock]], refill: ReserveRefill, round_trip: float, grid: TimeGrid
+) -> list[list[ReserveBlock]]:
+    """Return runs of adjacent blocks with the need of a later one that could not be refilled after a call before."""
+    backed: list[list[ReserveBlock]] = []
+    for run in reversed(runs):
+        missing_kwh = 0.0
+        if backed and run[0].again:
+            later = backed[-1]
+            hours = max((later[0].first - run[-1].last) * grid.step_h - refill.after_h, 0.0)
+            due_kwh = max(block.power_kw * block.sustain_steps * grid.step_h for block in later)
+            missing_kwh = max(due_kwh - round_trip * refill.power_kw * hours, 0.0)
+        backed.append(
+            [
+                replace(block, power_kw=block.power_kw + missing_kwh / (block.sustain_steps * grid.step_h))
+                for block in run
+            ]
+        )
+    return backed[::-1]
 
 
 def _jointly_backed(

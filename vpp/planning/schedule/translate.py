@@ -183,28 +183,31 @@ def reserve_of(requirements: Sequence[ReserveRequirement], price_cny_per_kw: flo
     The optimizer keeps, at every step of a window, the energy to deliver from there to the window's end. What is
     delivered is counted beyond the plan, so the plan may not spend that energy meanwhile: each window is followed by
     an echo of the same length, as far as the next one and the horizon allow, at whose beginning the energy for a
-    delivery over the whole of the window is still there.
+    delivery over the whole of the window is still there. A window that says for how long its power has to last keeps
+    that energy to its end by itself.
 
     Args:
         requirements: Windows, disjoint and in order.
-        price_cny_per_kw: Price of a missing kW.
+        price_cny_per_kw: Price of a missing kW in windows that state none.
         count: Steps of the plan.
     """
     if not requirements:
         return None
     begins = [*(window.first for window in requirements[1:]), count]
-    spans: list[tuple[int, int, float]] = []
+    spans: list[tuple[int, int, float, float, int]] = []
     for window, begin in zip(requirements, begins, strict=True):
-        spans.append((window.first, window.last, window.need_kw))
+        price = price_cny_per_kw if window.price_cny_per_kw is None else window.price_cny_per_kw
+        spans.append((window.first, window.last, window.need_kw, price, window.sustain_steps))
         echo = min(2 * window.last - window.first, begin)
-        if echo > window.last:
-            spans.append((window.last, echo, window.need_kw))
-    first, last, need_kw = zip(*spans, strict=True)
+        if echo > window.last and not window.sustain_steps:
+            spans.append((window.last, echo, window.need_kw, price, 0))
+    first, last, need_kw, prices, sustain = zip(*spans, strict=True)
     return Reserve(
         first=np.array(first, dtype=np.int64),
         last=np.array(last, dtype=np.int64),
         need_kw=np.array(need_kw, dtype=np.float64),
-        price_cny_per_kw=price_cny_per_kw,
+        price_cny_per_kw=np.array(prices, dtype=np.float64),
+        sustain_steps=np.minimum(np.array(sustain, dtype=np.int64), count),
     )
 
 

@@ -10,6 +10,7 @@ PERSONAL: Mapping[str, Mapping[str, SubjectKind]] = {
     "fleet.changed": {"actor": SubjectKind.ACTOR, "name": SubjectKind.NAME},
     "request.revision": {"actor": SubjectKind.ACTOR},
     "request.transition": {"actor": SubjectKind.ACTOR},
+    "standing.changed": {"actor": SubjectKind.ACTOR},
 }
 """Fields of a kind of entry that name somebody, wherever in the body they stand; no other kind has one."""
 _OURS = frozenset({"", "service"})

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from vpp.api.app import create_app
 from vpp.application.delivery.official_results import OfficialResults
+from vpp.application.standing.standing_service import StandingService
 from vpp.bus.event_stream import EventStream
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, DeviceUnreachableError, UnknownIdError
@@ -43,6 +44,7 @@ from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.session import ChargingSession, Promise
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.domain.standing import AvailabilityDay, StandingCommitment, StandingTerms
 from vpp.domain.telemetry import BoolArray, FloatArray, Quantity
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.trouble import Trouble, clock_words
@@ -53,6 +55,7 @@ from vpp.fleet.members.changes import ChangeEffects, ChangeOutcome, FleetChange
 from vpp.fleet.members.member_codec import FleetMember, kind_of
 from vpp.fleet.members.tenure import FormerMember
 from vpp.fleet.scope import Scope
+from vpp.settlement.money.availability import availability_shares, settle_availability
 from vpp.telemetry.table_gate import check_means
 
 NOW = datetime(2026, 7, 15, 4, 0, tzinfo=UTC)
@@ -163,6 +166,12 @@ class _FakePlant:
         self.lost: Mapping[str, Sequence[str]] = {}
         self._official = OfficialResults(
             clock=cast(Any, self.clock), journal=cast(Any, self), settlement=cast(Any, self)
+        )
+        self._standing = StandingService(
+            clock=cast(Any, self.clock),
+            journal=cast(Any, self),
+            gate=cast(Any, self),
+            areas=lambda: {area.id for area in self.index.areas},
         )
         self._changes: list[FleetChange] = []
         self._requests: dict[str, DispatchRequest] = {}
@@ -309,6 +318,44 @@ class _FakePlant:
 
     def settled(self) -> Sequence[Settled]:
         return self.settlements()
+
+    async def require(self) -> None:
+        """Let every commitment pass."""
+
+    async def made(self) -> None:
+        """Have nobody vouch."""
+
+    def standing_commitments(self, **_scope: Scope) -> Sequence[StandingCommitment]:
+        return self._standing.all()
+
+    def standing_commitment(self, commitment_id: str, **_scope: Scope) -> StandingCommitment:
+        return self._standing.get(commitment_id)
+
+    async def enter_standing(
+        self, terms: StandingTerms, *, key: str | None, actor: str, **_scope: Scope
+    ) -> tuple[StandingCommitment, bool]:
+        self.actors.append(actor)
+        return await self._standing.enter(terms, key=key, actor=actor)
+
+    def standing_availability(self, commitment_id: str, **_scope: Scope) -> Sequence[AvailabilityDay]:
+        commitment = self._standing.get(commitment_id)
+        amounts = settle_availability([commitment.terms.power_kw, 0.0], 0.25, commitment.terms)
+        shares = availability_shares(
+            amounts, operator_ids=["op-1", "op-2"], site_ids=["mall", "yard"], kept_kwh=np.array([3.0, 1.0])
+        )
+        return [
+            AvailabilityDay(
+                commitment_id=commitment_id,
+                day=NOW.date(),
+                starts_at=(NOW, NOW),
+                available_kw=(commitment.terms.power_kw, 0.0),
+                amounts_cny=amounts,
+                shares=shares,
+            )
+        ]
+
+    async def end_standing(self, commitment_id: str, *, actor: str, **_scope: Scope) -> StandingCommitment:
+        return await self._standing.end(commitment_id, actor=actor)
 
     async def take_official(
         self, request_id: str, *, source: str, lines: Sequence[OfficialLine], **_scope: Scope

@@ -19,6 +19,7 @@ from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.holidays import CHINA
 from vpp.planning.forecast.load_forecast import Forecast
+from vpp.planning.reserve.demand import ReserveDemand
 from vpp.planning.schedule.planner import Planner, safe_default
 from vpp.runtime.observability import Metrics
 
@@ -87,6 +88,9 @@ class _Nothing:
     def recoveries(self, now_s: float) -> tuple[()]:
         del now_s
         return ()
+
+    def reserve(self, grid: TimeGrid) -> ReserveDemand:
+        return ReserveDemand.nothing(grid.count)
 
 
 def _loop(state: FleetState) -> tuple[SlowLoop, PlansInForce, _Entries]:

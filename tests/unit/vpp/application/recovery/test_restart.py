@@ -180,8 +180,11 @@ LATER: dict[int, tuple[tuple[str, ...], ...]] = {
     3: (("windows",),),
     4: (("dispatch", "requests", "made"), ("dispatch", "requests", "forgotten"), ("delivery", "forgotten")),
     5: (("delivery", "officials"),),
+    8: (("standing",), ("availability",)),
 }
 """What each format of checkpoints is the first to have."""
+VERSIONED = 5
+"""The first format in which a measurement has a version."""
 
 
 def in_format(number: int, tree: StateTree) -> StateTree:
@@ -191,7 +194,7 @@ def in_format(number: int, tree: StateTree) -> StateTree:
         for step in place:
             part = part[step]
         del part[name]
-    if number < FORMAT:
+    if number < VERSIONED:
         for issued in tree["delivery"]["issued"].values():
             del issued[4:]  # the version of a measurement
     return tree

@@ -1,0 +1,1 @@
+"""Standing commitments over HTTP."""

@@ -1,0 +1,1 @@
+"""Standing commitments as the API has them."""

@@ -1,0 +1,147 @@
+"""Availability of standing commitments: measured every quarter of an hour of their hours, settled by the day.
+
+What counts is what a longest call that began then would have found, by the quote's own estimate with nine chances in
+ten. Quarters of an hour in which a request holds the power are settled as that request, not here.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import structlog
+
+from vpp.application.loops.forecaster import Forecaster
+from vpp.application.operating_picture import OperatingPicture
+from vpp.application.requests.quoting import Quoter
+from vpp.application.standing.availability_book import (
+    AVAILABILITY,
+    AvailabilityBook,
+    KeptDay,
+    availability_body,
+    owners_of,
+)
+from vpp.domain.schedule import Schedule
+from vpp.domain.standing import AvailabilityDay, StandingCommitment
+from vpp.domain.timegrid import floor_s, instant
+from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
+from vpp.fleet.calendar import numbered_day
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.membership import membership_at
+from vpp.planning.calibration.cells import cell_of
+from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
+from vpp.planning.reserve.availability import available_now
+from vpp.ports import Journal
+from vpp.record.state_codec import StateTree
+from vpp.runtime.supervisor import fault_of
+from vpp.settlement.money.availability import availability_shares, settle_availability
+
+_log = structlog.get_logger(__name__)
+_AFTER_S = 120.0
+"""Time after a quarter of an hour's begin at which it is measured: its plan is in force by then."""
+
+
+class Availability:
+    """Measures and settles what standing commitments keep available.
+
+    Args:
+        picture: The fleet as it is known.
+        quoter: Knows eligible rows, response rates and the errors of quotes.
+        forecaster: Forecasts the load.
+        due: Returns the commitments whose hours an instant is in and whose power no request holds.
+        journal: Holds every measured quarter of an hour.
+    """
+
+    def __init__(
+        self,
+        *,
+        picture: OperatingPicture,
+        quoter: Quoter,
+        forecaster: Forecaster,
+        due: Callable[[float], Sequence[StandingCommitment]],
+        journal: Journal,
+    ) -> None:
+        self._picture = picture
+        self._quoter = quoter
+        self._forecaster = forecaster
+        self._due = due
+        self._journal = journal
+        self._book = AvailabilityBook()
+
+    def resume(self, state: StateTree) -> None:
+        """Go on from the book of earlier runs."""
+        self._book.load(state)
+
+    def forget(self, commitment_ids: Sequence[str]) -> None:
+        """Drop the days of commitments that are forgotten."""
+        self._book.forget(commitment_ids)
+
+    async def run(self) -> None:
+        """Measure every quarter of an hour until cancelled; a turn that fails is logged, and the next comes."""
+        clock = self._picture.clock
+        while True:
+            await clock.sleep_until(floor_s(clock.now_s() - _AFTER_S, STEP_S) + STEP_S + _AFTER_S)
+            fault = await fault_of(self.turn())
+            if fault is not None:
+                _log.error("availability not measured", exc_info=fault)
+
+    async def turn(self) -> None:
+        """Measure the quarter of an hour that has begun; nothing before the first plan."""
+        state, schedule = self._picture.state(), self._picture.schedule
+        due = self._due(state.at_s)
+        if not due or not len(state) or schedule is None:
+            return
+        for body in await asyncio.to_thread(self._measured, due, state, schedule):
+            self._journal.append(AVAILABILITY, state.at_s, body)
+            self._book.follow(body)
+
+    def days(self, commitment: StandingCommitment) -> Sequence[AvailabilityDay]:
+        """Return the settled days of a commitment, the newest first."""
+        days = self._book.days(commitment.id)
+        return [self._settled(commitment, number, days[number]) for number in sorted(days, reverse=True)]
+
+    def _measured(
+        self, due: Sequence[StandingCommitment], state: FleetState, schedule: Schedule
+    ) -> Sequence[dict[str, object]]:
+        """Return the entry of each commitment; blocks."""
+        basis = self._quoter.quotes.basis(
+            state=state,
+            forecast=self._forecaster.current(state),
+            schedule=schedule,
+            delivery_ratio=partial(self._quoter.delivery_ratio, state),
+            eligible=self._quoter.countable(state, schedule),
+        )
+        return [self._entry(commitment, basis, state) for commitment in due]
+
+    def _entry(self, commitment: StandingCommitment, basis: FlexibilityBasis, state: FleetState) -> dict[str, object]:
+        terms = commitment.terms
+        law = self._quoter.windows.calibration.law_in(
+            cell_of(terms.area, terms.direction, start_s=state.at_s, now_s=state.at_s)
+        )
+        found = available_now(basis, terms, now_s=state.at_s, law=law)
+        kept_kw, whole_kw = min(found.power_kw, terms.power_kw), float(found.row_kw.sum())
+        owners = membership_at(state.index, state.at_s)
+        owner_of = owners_of(owners.site[found.rows], owners.operator[found.rows])
+        owner, place = np.unique(owner_of, return_inverse=True)
+        parts_kw = np.asarray(np.bincount(place.ravel(), found.row_kw, len(owner)), dtype=np.float64)
+        share = kept_kw / whole_kw if whole_kw > 0.0 else 0.0
+        return availability_body(commitment.id, floor_s(state.at_s, STEP_S), found.power_kw, owner, parts_kw * share)
+
+    def _settled(self, commitment: StandingCommitment, number: int, day: KeptDay) -> AvailabilityDay:
+        index = self._picture.state().index
+        amounts = settle_availability(day.available_kw, STEP_S / SECONDS_PER_HOUR, commitment.terms)
+        places = day.places()
+        shares = availability_shares(
+            amounts,
+            operator_ids=[index.operators[operator].id for _, operator in places],
+            site_ids=[index.sites[site].id for site, _ in places],
+            kept_kwh=day.kept_kwh,
+        )
+        return AvailabilityDay(
+            commitment_id=commitment.id,
+            day=numbered_day(number),
+            starts_at=tuple(instant(at_s) for at_s in day.start_s),
+            available_kw=tuple(day.available_kw),
+            amounts_cny=amounts,
+            shares=shares,
+        )

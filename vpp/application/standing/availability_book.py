@@ -1,0 +1,122 @@
+"""Book of what standing commitments kept available, folded from the journal: by commitment and day of Asia/Shanghai."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from numerics.arrays import IntArray
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
+from vpp.fleet.calendar import day_number
+from vpp.record.columns import column_body, column_of
+from vpp.record.state_codec import StateTree
+
+AVAILABILITY = "standing.availability"
+KEPT_DAYS = 92
+"""Days of a commitment that are known; earlier ones stay in the journal."""
+_OWNERS = 1 << 31
+
+
+@dataclass(slots=True, kw_only=True)
+class KeptDay:
+    """One day of a commitment.
+
+    Attributes:
+        start_s: Begin of every measured quarter of an hour, epoch seconds.
+        available_kw: Power that could be called in each.
+        owner: Site and operator of each part, by their places in the fleet: ``site * 2**31 + operator``, rising.
+        kept_kwh: Power that each kept available times its hours.
+    """
+
+    start_s: list[float] = field(default_factory=list)
+    available_kw: list[float] = field(default_factory=list)
+    owner: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    kept_kwh: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    def places(self) -> Sequence[tuple[int, int]]:
+        """Return site and operator of each part, by their places in the fleet."""
+        return [divmod(owner, _OWNERS) for owner in self.owner.tolist()]
+
+    def add(self, start_s: float, available_kw: float, owner: IntArray, kept_kw: FloatArray) -> None:
+        """Take one quarter of an hour; one that is known already is left as it is."""
+        if start_s in self.start_s:
+            return
+        self.start_s.append(start_s)
+        self.available_kw.append(available_kw)
+        owners, place = np.unique(np.concatenate([self.owner, owner]), return_inverse=True)
+        kwh = np.concatenate([self.kept_kwh, kept_kw * STEP_S / SECONDS_PER_HOUR])
+        self.owner = owners
+        self.kept_kwh = np.asarray(np.bincount(place.ravel(), kwh, len(owners)), dtype=np.float64)
+
+
+class AvailabilityBook:
+    """Days by commitment id and day number (`vpp.fleet.calendar.day_number`)."""
+
+    def __init__(self) -> None:
+        self._days: dict[str, dict[int, KeptDay]] = {}
+
+    def days(self, commitment_id: str) -> Mapping[int, KeptDay]:
+        """Return the days of a commitment that are known, in order."""
+        return self._days.get(commitment_id, {})
+
+    def follow(self, body: Mapping[str, Any]) -> None:
+        """Take the body of one entry."""
+        start_s = float(body["start_s"])
+        days = self._days.setdefault(str(body["id"]), {})
+        days.setdefault(int(day_number(start_s)), KeptDay()).add(
+            start_s,
+            float(body["available_kw"]),
+            column_of(body["owner"], np.int64),
+            column_of(body["kept_kw"], np.float64),
+        )
+        for number in sorted(days)[:-KEPT_DAYS]:
+            del days[number]
+
+    def forget(self, commitment_ids: Sequence[str]) -> None:
+        """Drop the days of commitments that are forgotten."""
+        for commitment_id in commitment_ids:
+            self._days.pop(commitment_id, None)
+
+    def state(self) -> StateTree:
+        """Return everything as a state tree."""
+        return {
+            commitment_id: [
+                [number, np.array(day.start_s), np.array(day.available_kw), day.owner, day.kept_kwh]
+                for number, day in days.items()
+            ]
+            for commitment_id, days in self._days.items()
+        }
+
+    def load(self, state: StateTree) -> None:
+        """Take what ``state`` returned; values are copied."""
+        self._days = {
+            commitment_id: {int(number): _day_of(*columns) for number, *columns in days}
+            for commitment_id, days in state.items()
+        }
+
+
+def _day_of(start_s: FloatArray, available_kw: FloatArray, owner: IntArray, kept_kwh: FloatArray) -> KeptDay:
+    return KeptDay(
+        start_s=start_s.tolist(), available_kw=available_kw.tolist(), owner=owner.copy(), kept_kwh=kept_kwh.copy()
+    )
+
+
+def availability_body(
+    commitment_id: str, start_s: float, available_kw: float, owner: IntArray, kept_kw: FloatArray
+) -> dict[str, object]:
+    """Return a quarter of an hour for the journal."""
+    return {
+        "id": commitment_id,
+        "start_s": start_s,
+        "available_kw": available_kw,
+        "owner": column_body(owner),
+        "kept_kw": column_body(kept_kw),
+    }
+
+
+def owners_of(site: npt.NDArray[np.integer[Any]], operator: npt.NDArray[np.integer[Any]]) -> IntArray:
+    """Return the owner of each row as the book has it."""
+    return np.asarray(site.astype(np.int64) * _OWNERS + operator.astype(np.int64))
