@@ -15,6 +15,7 @@ from vpp.dispatch.flexibility.device_rows import (
     DeviceLimits,
     Meter,
     is_charging,
+    is_settled,
 )
 from vpp.dispatch.flexibility.scheduled_energy import ScheduledEnergy
 from vpp.dispatch.flexibility.unavailability import Unavailability
@@ -38,14 +39,15 @@ def uncontrolled_kw(  # noqa: PLR0917 - a kernel takes arguments by position
     device: Device,
     meter: Meter,
     held: Assignment,
-    settled: bool,  # noqa: FBT001 - a kernel takes arguments by position
+    command: Command,
     baseline_kw: float,
     default_kw: float,
 ) -> float:
     """Return the power a row would take undispatched.
 
     A free row shows it on its meter. A commanded building follows the shape of its baseline from where it was; a store
-    follows its schedule; a car that draws less than its ceiling would draw no more without it.
+    follows its schedule; a car that has had the time to draw what its ceiling allows, and draws less, would draw no
+    more without it; one that was just released takes what its meter shows, where that is more than was thought.
     """
     kind, setpoint = device.kind, held.setpoint_kw
     shown = meter.power_kw
@@ -56,8 +58,11 @@ def uncontrolled_kw(  # noqa: PLR0917 - a kernel takes arguments by position
         uncontrolled = held.uncontrolled_kw
         if kind in (HVAC, INDUSTRY):
             uncontrolled = _moved_kw(uncontrolled, baseline_kw, held.anchor_kw)
-        elif kind == EV and settled and shown < setpoint - NOTHING_KW - _TAPER_RATIO * abs(setpoint):
-            uncontrolled = min(shown, uncontrolled)
+        elif kind == EV and np.isnan(setpoint):
+            uncontrolled = max(shown, uncontrolled)
+        elif kind == EV and is_settled(command) and meter.power_at_s - command.since_s >= device.meter_s:
+            below = shown < setpoint - NOTHING_KW - _TAPER_RATIO * abs(setpoint)
+            uncontrolled = min(shown, uncontrolled) if below else uncontrolled
     if device.planned and not np.isnan(default_kw):
         able = min(max(default_kw, meter.low_kw), meter.high_kw)
         uncontrolled = default_kw if np.isnan(able) else able

@@ -89,6 +89,7 @@ class Command(NamedTuple):
     Attributes:
         unanswered: Whether a command is without outcome.
         unconfirmed: Whether an accepted command is without metered confirmation; ``accepted_*`` describe it.
+        since_s: Since when a dispatch value like the one in force is held.
     """
 
     unanswered: bool
@@ -97,6 +98,7 @@ class Command(NamedTuple):
     accepted_kw: float
     accepted_s: float
     dispatch_kw: float
+    since_s: float
     limited_s: float
     released_s: float
     blocked_s: float
@@ -177,6 +179,7 @@ def command_at(commands: CommandColumns, row: int) -> Command:
         accepted.power_kw[row],
         accepted.accepted_s[row],
         held.dispatch_kw[row],
+        held.since_s[row],
         held.limited_s[row],
         held.released_s[row],
         back_off.blocked_s[row],

@@ -138,7 +138,7 @@ def scan(  # noqa: PLR0917 - a kernel takes arguments by position
         mine, commanded = held.owner == call.number, not np.isnan(held.setpoint_kw)
         settled[row] = is_settled(command)
         lost = call.at_s - held.lost_s > rules.lost_trust_s and not call.trusting
-        own_kw = uncontrolled_kw(device, meter, held, settled[row], baseline_kw[row], default_kw[row])
+        own_kw = uncontrolled_kw(device, meter, held, command, baseline_kw[row], default_kw[row])
         measured = measured_kw(device, meter, held, call, own_kw, baseline_kw[row], lost)
         kept[row] = must_keep(
             kind[row], device.default_kw, limits.promise_margin_s, meter, call.at_s, own_kw, commanded

@@ -29,7 +29,7 @@ class AssignmentColumns(NamedTuple):
     Attributes:
         owner: Number of the request a row is assigned to, ``NOBODY`` for none.
         setpoint_kw: Power it is to take, NaN where it is free.
-        uncontrolled_kw: Power it would take undispatched, as seen when it was first commanded.
+        uncontrolled_kw: Power it would take undispatched, as seen when it was first commanded, or last released.
         anchor_kw: Its baseline at that moment, for moving ``uncontrolled_kw`` with the baseline's shape.
         cap_kw: Power it is held to for a transformer's cap, NaN where it is not.
         lost_s: When its link was lost, NaN while it is up.
@@ -204,7 +204,10 @@ class Assignments:
         own.release_due_s[rows[joining]] = np.nan
         own.owner[rows[staying]], own.setpoint_kw[rows[staying]] = number, power_kw[staying]
         own.returning_s[rows[staying]] = np.nan
-        left = rows[leaving & (own.owner[rows] == number)]
+        leaving &= own.owner[rows] == number
+        learnt = leaving & ~np.isnan(uncontrolled_kw)
+        own.uncontrolled_kw[rows[learnt]], own.anchor_kw[rows[learnt]] = uncontrolled_kw[learnt], np.nan
+        left = rows[leaving]
         own.owner[left], own.returning_s[left] = NOBODY, at_s
         for column in (own.setpoint_kw, own.paused_s, own.assigned_s, own.planned_kw, own.release_due_s):
             column[left] = np.nan
@@ -333,6 +336,9 @@ def _assign(  # noqa: PLR0917 - a kernel takes arguments by position
         mine = owner[row] == number
         if np.isnan(setpoint_kw[row]):
             if mine:
+                # What was learnt while it was commanded is not forgotten: a car that is full by now takes nothing.
+                if not np.isnan(uncontrolled_kw[row]):
+                    uncontrolled[row], anchor[row] = uncontrolled_kw[row], baseline_kw[row]
                 _release(own, row, at_s)
             continue
         if not mine:

@@ -201,6 +201,29 @@ def test_chargers_pause_by_turns_where_their_floors_are_not_low_enough_and_never
     assert np.mean(bench.interval_accuracy(target_kw)) >= 0.98
 
 
+def test_cars_that_are_full_in_the_hold_are_released_once_and_left_alone() -> None:
+    bench = Bench(Plant(fleet(), noise=0.0))
+    others = ~bench.plant.index.is_class(ResourceClass.EV, ResourceClass.HVAC)
+    bench.plant.connected[others] = False
+    bench.commit(500.0)
+    bench.run(START + timedelta(minutes=5))
+    full = np.flatnonzero(~np.isnan(bench.plant.dispatch[:120]))[::3]
+    bench.plant.size[full] = 0.0
+    bench.run(START + timedelta(minutes=10))
+    commanded = ~np.isnan(bench.plant.dispatch[full])
+    switched = np.zeros(len(full))
+
+    def follow(_: float) -> None:
+        nonlocal commanded
+        now = ~np.isnan(bench.plant.dispatch[full])
+        switched[now != commanded] += 1
+        commanded = now
+
+    bench.run(END, follow)
+    assert len(full) > 10
+    assert switched.max() <= 2, "released, and not commanded again every minute"
+
+
 def test_a_re_dispatch_plan_says_who_gives_and_the_loop_makes_up_for_what_it_misses() -> None:
     bench = Bench(Plant(fleet()))
     target_kw = 300.0

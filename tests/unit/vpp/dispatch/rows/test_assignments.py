@@ -73,6 +73,15 @@ def test_a_row_without_a_setpoint_returns_and_forgets_its_request() -> None:
     assert held.owner[1] == REQUEST
 
 
+def test_what_was_learnt_of_a_row_while_it_was_commanded_is_kept_when_it_is_released() -> None:
+    assignments = assigned([3.0, 3.0, NAN, NAN])
+    learnt = np.array([0.0, NAN, NAN, NAN])
+    assignments.assign(REQUEST, np.full(COUNT, NAN), uncontrolled_kw=learnt, baseline_kw=learnt + 0.5, at_s=110.0)
+    held = assignments.columns
+    assert (held.uncontrolled_kw[0], held.anchor_kw[0]) == (0.0, 0.5)
+    assert (held.uncontrolled_kw[1], held.anchor_kw[1]) == (UNCONTROLLED[1], UNCONTROLLED[1] - 0.5)
+
+
 def test_a_returning_row_that_is_assigned_again_keeps_its_uncontrolled_power() -> None:
     assignments = assigned([3.0, NAN, NAN, NAN])
     assign(assignments, [NAN] * COUNT, at_s=110.0)
