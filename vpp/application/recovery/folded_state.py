@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 from vpp.application.device_memory import FOUND, OwnersValues
 from vpp.application.loops.cycle_inputs import CYCLE
+from vpp.application.recovery.body_shapes import SHAPES
 from vpp.application.recovery.charging_memory import ChargingMemory
 from vpp.application.recovery.delivery_memory import KINDS as DELIVERY
 from vpp.application.recovery.delivery_memory import DeliveryMemory
@@ -23,9 +24,12 @@ from vpp.application.standing.standing_book import STANDING, StandingBook, forgo
 from vpp.dispatch.dispatch_memory import KINDS as DISPATCH
 from vpp.dispatch.dispatch_memory import DispatchMemory
 from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.errors import SkipError
 from vpp.fleet.index import FleetIndex
 from vpp.fleet.members.changes import CHANGED, CONNECTED
 from vpp.planning.calibration.window_book import WindowBook
+from vpp.record.bodies.fields import BodyError
+from vpp.record.bodies.shapes import anything
 from vpp.record.entry import JournalEntry
 from vpp.record.kinds import is_known
 from vpp.record.state_codec import StateTree
@@ -34,6 +38,8 @@ KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED, WINDOWS, STANDING, AVAIL
 """Kinds of the entries that change the state; all others may be left out."""
 FORMAT = 8
 """Raised whenever what is folded, or how, changes."""
+UNREADABLE = (SkipError, KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError)
+"""Errors of following an entry, or of loading a state, whose content was changed."""
 READABLE = (1, 2, 3, 4, 5, 6, 7, 8)
 """Formats of checkpoints that are read, others are passed over: 2 is the first with power ranges, 3 with windows quoted
 for nobody, 4 with forgotten requests, 5 with official results, 6 with drills, 7 with defaults of registrations, 8 with
@@ -84,11 +90,12 @@ class FoldedState:
         """Take entries of the journal in order, each once; kinds that say nothing of the state are passed over.
 
         Raises:
+            BodyError: The body of an entry does not hold what its kind says; names entry, field and value.
             AuditError: A newer service wrote an entry.
         """
         for entry in entries:
-            if is_known(entry):
-                self._take(entry)
+            if is_known(entry) and entry.kind in KINDS:
+                self._take_checked(entry)
             self.sequence = entry.sequence
 
     def resize(self, index: FleetIndex) -> None:
@@ -120,6 +127,15 @@ class FoldedState:
             self.standing.load(state["standing"])
             self.availability.load(state["availability"])
         self.sequence, self.dated = sequence, "range_kw" in state["dispatch"]
+
+    def _take_checked(self, entry: JournalEntry) -> None:
+        try:
+            SHAPES.get(entry.kind, anything)(entry.body, entry.kind)
+            self._take(entry)
+        except BodyError as error:
+            raise BodyError(f"journal entry {entry.sequence}: {error}") from error
+        except UNREADABLE as error:  # what no shape can tell, e.g. a row or a request that there is not
+            raise BodyError(f"journal entry {entry.sequence} ({entry.kind}) cannot be followed: {error!r}") from error
 
     def _take(self, entry: JournalEntry) -> None:
         if entry.kind in {CONNECTED, CHANGED}:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from vpp.application.recovery.folded_state import FORMAT, READABLE, FoldedState
-from vpp.domain.errors import AuditError, SkipError
+from vpp.application.recovery.folded_state import FORMAT, READABLE, UNREADABLE, FoldedState
+from vpp.domain.errors import AuditError
 from vpp.fleet.members.changes import CHANGED
 from vpp.ports import Checkpoints, Journal
+from vpp.record.bodies.fields import BodyError
 from vpp.record.checkpoint import CHECKPOINT, Checkpoint
 from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import decode_state
@@ -16,8 +17,6 @@ from vpp.record.state_codec import decode_state
 _log = structlog.get_logger(__name__)
 _SHOWN_EVERY = 100_000
 """Entries between two log lines about progress."""
-_UNREADABLE = (SkipError, KeyError, ValueError, TypeError, IndexError, AttributeError)
-"""Errors of following an entry, or of loading a state, whose content was changed."""
 _LOST_SHOWN = 20
 """Entries passed over that are named in the log."""
 
@@ -76,7 +75,7 @@ def recover(
         for entry in _with_progress(journal.entries(after=base, until=until), base):
             state.follow((entry,))
             tail += 1
-    except (AuditError, *_UNREADABLE) as error:
+    except (AuditError, *UNREADABLE) as error:
         if not damaged:
             raise
         _log.error("journal is damaged; what can be read is followed", after=state.sequence, why=repr(error))
@@ -117,8 +116,8 @@ class _Salvage:
             try:
                 self._state.follow((entry,))
                 self.tail += 1
-            except _UNREADABLE as error:
-                self._note(entry.sequence, repr(error))
+            except BodyError as error:
+                self._note(entry.sequence, str(error))
         # What goes on from here reads none of them again.
         self._state.sequence = max(self._state.sequence, self._last)
 
@@ -158,7 +157,7 @@ def date_back(state: FoldedState, journal: Journal) -> None:
         return
     try:
         state.date_back(journal.entries((CHANGED,), after=state.sequence))
-    except (AuditError, *_UNREADABLE) as error:  # following comes to the same entry, and decides what that means
+    except (AuditError, *UNREADABLE) as error:  # following comes to the same entry, and decides what that means
         _log.warning("changes of the fleet cannot be read; nameplates are taken as of now", why=str(error))
 
 
@@ -189,7 +188,7 @@ def _load_fault(state: FoldedState, checkpoint: Checkpoint) -> str:
     """Load a checkpoint into a fresh state; return why that is not possible, empty where it was."""
     try:
         state.load(decode_state(checkpoint.body), checkpoint.sequence)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return f"its state cannot be read: {error!r}"
     return ""
 
