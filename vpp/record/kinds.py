@@ -58,6 +58,11 @@ _TABLE = (
     Kind("record.archived", "vpp.storage.segments.shelf", "entries moved to a segment"),
     Kind("record.checkpoint", "vpp.record.checkpoint", "a checkpoint was made, with its hash"),
     Kind("record.pruned", "vpp.storage.segments.shelf", "the oldest segments were deleted"),
+    Kind(
+        "record.redacted",
+        "vpp.record.erasure.redaction",
+        "names were erased from entries of an earlier version, with the hashes of what is left",
+    ),
     Kind("record.restored", "vpp.record.decisions", "an operator accepted a record that did not verify"),
     Kind("regulation.signal", "vpp.dispatch.regulation.agc_signal", "values of a regulation signal"),
     Kind("regulation.tick", "vpp.application.loops.cycle_inputs", "a step between two cycles"),
@@ -69,6 +74,11 @@ _TABLE = (
     Kind("request.revision", "vpp.dispatch.requests.register", "a change of a request was asked and quoted"),
     Kind("request.shortfall", "vpp.dispatch.requests.register", "a shortfall flag was set, changed or cleared"),
     Kind("request.transition", "vpp.dispatch.requests.register", "a request was made, or changed its state", version=2),
+    Kind(
+        "samples.erased",
+        "vpp.record.erasure.erased_samples",
+        "rows and times of which every sample was erased, with a driver or an operator",
+    ),
     Kind("service.started", "vpp.bootstrap.parts.restoration", "a service began to lead"),
     Kind("setpoints.outcomes", "vpp.dispatch.commands.journal_codec", "answers of devices to commands"),
     Kind("setpoints.sent", "vpp.dispatch.commands.journal_codec", "commands, before they are sent"),

@@ -3,11 +3,12 @@
 Layout: ``VPPR``, version (uint8), size of the head (uint32, little-endian), the head as JSON (`SegmentHead`), then
 blocks: compressed size and size (uint32 each) and a Zstandard frame. A block holds whole entries: time (float64), sizes
 of kind, text and packed body (uint16, uint32, uint32), then these three. Hashes are not stored: they follow from the
-entries and the hash before the first, and have to come to the one after the last.
+entries and the hash before the first, and have to come to the one after the last. Only those of redacted entries, which
+no longer follow, are in the head: ``links``, by sequence, in a segment of version 2.
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import orjson
@@ -18,7 +19,8 @@ from vpp.record.chain import link
 from vpp.record.stored_body import StoredBody
 from vpp.record.stored_entry import StoredEntry
 
-_MAGIC, _VERSION = b"VPPR", 1
+_MAGIC, _PLAIN, _REDACTED = b"VPPR", 1, 2
+_LINKS = "links"
 _START = struct.Struct("<4sBI")
 _BLOCK = struct.Struct("<II")
 _ENTRY = struct.Struct("<dHII")
@@ -62,8 +64,10 @@ def segment_bytes(entries: Sequence[StoredEntry], before_sha256: str) -> tuple[S
         from_s=min(entry.at_s for entry in entries),
         until_s=max(entry.at_s for entry in entries),
     )
-    described = orjson.dumps(asdict(head), option=orjson.OPT_SORT_KEYS)
-    return head, _START.pack(_MAGIC, _VERSION, len(described)) + described + b"".join(_blocks(entries))
+    links = _links(entries, before_sha256)
+    version, more = (_REDACTED, {_LINKS: links}) if links else (_PLAIN, {})
+    described = orjson.dumps({**asdict(head), **more}, option=orjson.OPT_SORT_KEYS)
+    return head, _START.pack(_MAGIC, version, len(described)) + described + b"".join(_blocks(entries))
 
 
 def head_of(content: bytes) -> SegmentHead:
@@ -71,18 +75,28 @@ def head_of(content: bytes) -> SegmentHead:
     return _opened(content)[0]
 
 
+def _links(entries: Sequence[StoredEntry], before_sha256: str) -> dict[str, str]:
+    """Return the hashes that do not follow from their entries, by sequence: those of redacted entries."""
+    links: dict[str, str] = {}
+    for entry in entries:
+        if entry.linked(before_sha256) != entry.sha256:
+            links[str(entry.sequence)] = entry.sha256
+        before_sha256 = entry.sha256
+    return links
+
+
 def segment_entries(content: bytes) -> Iterator[StoredEntry]:
-    """Iterate the entries of a segment, hashes computed.
+    """Iterate the entries of a segment, hashes computed; a redacted one has the hash by which its neighbours link.
 
     Raises:
         FrameError: These are not the bytes of a segment, or its entries do not come to its last hash.
     """
-    head, at = _opened(content)
+    head, links, at = _opened(content)
     sequence, sha256 = head.first, head.before_sha256
     while at < len(content):
         block, at = _inflated(content, at)
         for at_s, kind, body in _records(block):
-            sha256 = link(sha256, sequence, kind, at_s, *body)
+            sha256 = links.get(str(sequence)) or link(sha256, sequence, kind, at_s, *body)
             yield StoredEntry(sequence=sequence, kind=kind, at_s=at_s, body=body, sha256=sha256)
             sequence += 1
     if (sequence - 1, sha256) != (head.last, head.last_sha256):
@@ -134,14 +148,16 @@ def _records(block: bytes) -> Iterator[tuple[float, str, StoredBody]]:
         raise FrameError(f"an entry cannot be read: {error}") from error
 
 
-def _opened(content: bytes) -> tuple[SegmentHead, int]:
-    """Return the head and the place of the first block."""
+def _opened(content: bytes) -> tuple[SegmentHead, Mapping[str, str], int]:
+    """Return the head, the hashes of redacted entries by sequence, and the place of the first block."""
     try:
         magic, version, size = _START.unpack_from(content)
         if magic != _MAGIC:
             raise FrameError("this is no segment of a journal")
-        if version != _VERSION:
-            raise FrameError(f"a segment of version {version} needs a newer service; this one reads {_VERSION}")
-        return SegmentHead(**orjson.loads(content[_START.size : _START.size + size])), _START.size + size
+        if version not in {_PLAIN, _REDACTED}:
+            raise FrameError(f"a segment of version {version} needs a newer service; this one reads {_REDACTED}")
+        described = orjson.loads(content[_START.size : _START.size + size])
+        links = described.pop(_LINKS, {})
+        return SegmentHead(**described), links, _START.size + size
     except (struct.error, TypeError, ValueError) as error:
         raise FrameError(f"the head of a segment cannot be read: {error}") from error

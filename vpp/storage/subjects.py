@@ -13,12 +13,37 @@ import sqlalchemy as sa
 from vpp.domain.errors import StorageError
 from vpp.record.names.sealing import opened, sealed, tokens_in
 from vpp.record.names.subject import SALT_BYTES, Subject, SubjectKind, is_token
-from vpp.storage.sql import facts, storing, subjects
+from vpp.storage.sql import (
+    checkpoints,
+    facts,
+    interval_frames,
+    journal,
+    registry,
+    registry_history,
+    storing,
+    subjects,
+    telemetry_frames,
+    torn_entries,
+)
 
 _AT_ONCE = 500
 _MOST_KNOWN = 500_000
 """Names whose tokens are in memory; those of ended sessions are not."""
 _WHAT = "the names beside the journal"
+_REWRITTEN = tuple(
+    table.name
+    for table in (
+        subjects,
+        registry,
+        registry_history,
+        journal,
+        checkpoints,
+        torn_entries,
+        telemetry_frames,
+        interval_frames,
+    )
+)
+"""Tables from which an erasure deletes or changes rows."""
 
 
 class SqlSubjects:
@@ -120,13 +145,15 @@ def overwrite_free_pages(engine: sa.Engine) -> None:
     """Leave no deleted name in the files of the database: free pages and write-ahead log are rewritten."""
     if engine.dialect.name != "sqlite":
         with storing(_WHAT), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(sa.text("VACUUM FULL subjects, registry, registry_history"))
+            connection.execute(sa.text(f"VACUUM FULL {', '.join(_REWRITTEN)}"))
         return
     # By the driver itself: the engine begins a transaction with every connection, and SQLite vacuums outside of any.
     with storing(_WHAT), closing(engine.raw_connection()) as raw:
         try:
             raw.cursor().execute("VACUUM")
-            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            (busy, *_) = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise sqlite3.OperationalError("another process reads it")
         except sqlite3.Error as error:
             raise StorageError(
                 f"{_WHAT} are erased, but their traces in the file are not: {error}; erase again"

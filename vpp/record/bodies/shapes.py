@@ -86,10 +86,10 @@ def table(value: object, where: str) -> None:
         fields({"zlib_f8": text, "shape": list_of(whole)})(value, where)
         return
     try:
-        numbers = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        numbers = None
-    if numbers is None or not isinstance(value, list | np.ndarray):
+        np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise refused(where, value, "an array of numbers") from error
+    if not isinstance(value, list | np.ndarray):
         raise refused(where, value, "an array of numbers")
 
 

@@ -20,7 +20,22 @@ _OURS = frozenset({"", "service"})
 def sealed(kind: str, body: Mapping[str, object], token_of: Callable[[SubjectKind, str], str]) -> Mapping[str, object]:
     """Return the body of an entry with tokens for the names in it; a body without any is returned as it is."""
     fields = PERSONAL.get(kind)
-    return body if fields is None else _sealed(body, fields, token_of)
+    return body if fields is None else replaced(body, fields, token_of)
+
+
+def replaced(value: Any, fields: Mapping[str, SubjectKind], token_of: Callable[[SubjectKind, str], str]) -> Any:  # noqa: ANN401 - JSON-like
+    """Return a tree with what ``token_of`` returns for the texts under the names of ``fields``, wherever they stand."""
+    match value:
+        case dict():
+            return {
+                key: token_of(fields[key], one)
+                if key in fields and isinstance(one, str) and one not in _OURS
+                else replaced(one, fields, token_of)
+                for key, one in value.items()
+            }
+        case list() | tuple():
+            return [replaced(one, fields, token_of) for one in value]
+    return value
 
 
 def tokens_in(tree: object) -> set[str]:
@@ -42,20 +57,6 @@ def opened(tree: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - whatev
         case tuple():
             return tuple(opened(value, names) for value in tree)
     return tree
-
-
-def _sealed(value: Any, fields: Mapping[str, SubjectKind], token_of: Callable[[SubjectKind, str], str]) -> Any:  # noqa: ANN401 - JSON-like
-    match value:
-        case dict():
-            return {
-                key: token_of(fields[key], one)
-                if key in fields and isinstance(one, str) and one not in _OURS
-                else _sealed(one, fields, token_of)
-                for key, one in value.items()
-            }
-        case list() | tuple():
-            return [_sealed(one, fields, token_of) for one in value]
-    return value
 
 
 def _collect(tree: object, found: set[str]) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import Any, Final, NamedTuple
 import orjson
 import sqlalchemy as sa
 
+from vpp.domain.errors import AuditError, FrameError
 from vpp.record.chain import GENESIS
 from vpp.record.entry import Head
-from vpp.record.stored_body import StoredBody
+from vpp.record.erasure.redaction import REDACTED, redactions_of
+from vpp.record.stored_body import StoredBody, read_body
 from vpp.record.stored_entry import StoredEntry
 from vpp.storage.segments.manifest import manifest_of
 from vpp.storage.segments.reading import first_link, stored_entry
@@ -26,11 +28,14 @@ PAGE: Final = 500
 """Entries of one read, each in its own short transaction, so that a long walk never blocks a writer; those of a city
 are tens of kilobytes each."""
 _LISTED: Final = 100
-"""Altered entries and gaps that are named; further ones are counted."""
+"""Gaps that are named; further ones are counted."""
+_LISTED_ALTERED: Final = 250_000
+"""Altered entries that are remembered, of which most may be redacted ones; further ones are counted."""
 
 Row = tuple[int, bytes, float, bytes, bytes, bytes]
 """Sequence, kind, epoch seconds, body, packed body (empty where there is none), hash, as stored."""
 _VOUCHING: Final = frozenset(kind.encode() for kind in KINDS)
+_REDACTED: Final = REDACTED.encode()
 Progress = Callable[[int], object]
 """Called with the number of entries read so far."""
 
@@ -68,6 +73,7 @@ class Walk:
         faults: Segments that are missing, damaged or not vouched for.
         manifest: Manifest of the segments, where each is whole, in its place and vouched for; else empty.
         stated: What the last entry of the table that changed the archive says of it, where the table alone is walked.
+        redactions: By sequence of a redacted entry: the entry that says so, and the hash of what is left.
     """
 
     count: int = 0
@@ -84,6 +90,7 @@ class Walk:
     faults: list[SegmentError] = field(default_factory=list)
     manifest: str = ""
     stated: Statement = field(default_factory=Statement)
+    redactions: dict[int, tuple[int, str]] = field(default_factory=dict)
 
     @property
     def marred(self) -> bool:
@@ -155,7 +162,7 @@ def _read(
 ) -> None:
     for rows in pages:
         _take(walked, rows, wanted)
-        _note_vouching(vouching, rows)
+        _note_vouching(walked, vouching, rows)
         progress(walked.count)
 
 
@@ -210,15 +217,20 @@ def _row(entry: StoredEntry) -> Row:
     return entry.sequence, entry.kind.encode(), entry.at_s, text.encode(), packed, entry.sha256.encode()
 
 
-def _note_vouching(vouching: Vouching, rows: Sequence[Row]) -> None:
+def _note_vouching(walked: Walk, vouching: Vouching, rows: Sequence[Row]) -> None:
     for row in rows:
         if row[1] in _VOUCHING:
             vouching.note(row[0], row[1].decode(), StoredBody(_text(row[3]), row[4]))
+        elif row[1] == _REDACTED:
+            # One that cannot be read states nothing, and is altered itself.
+            with suppress(AuditError, FrameError):
+                left = redactions_of(read_body(_text(row[3]), row[4]))
+                walked.redactions.update({sequence: (row[0], sha256) for sequence, sha256 in left.items()})
 
 
 def _note_altered(walked: Walk, sequence: int, sha256: str) -> None:
     walked.altered_count += 1
-    if len(walked.altered) < _LISTED:
+    if len(walked.altered) < _LISTED_ALTERED:
         walked.altered.append((sequence, sha256))
 
 

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from vpp.record.heads import SignedHead
 from vpp.record.verification import Verification
 from vpp.storage.anchor.chain_walk import Progress, Walk, walk_table
+from vpp.storage.anchor.redacted import without_redacted
 from vpp.storage.anchor.verification import AnchorPlace, Comparison, verify_record
 from vpp.storage.segments.manifest import manifest_of
 from vpp.storage.segments.shelf import Segment, SegmentError, SegmentShelf, folder_beside
@@ -49,11 +50,12 @@ def _by_digest(engine: sa.Engine, place: AnchorPlace, progress: Progress) -> Ver
         return None
     compared = Comparison.of(engine, place)
     walked = walk_table(engine, shelf, compared.wanted, progress, segments[-1])
+    redacted = without_redacted(walked, compared.outside.binding)
     if not _vouched_for(walked, segments, compared.outside.binding):
         return None
     archived = _check_files(shelf, segments, progress)
     walked.manifest = walked.stated.manifest
-    return compared.result(engine, walked, by_digest=archived)
+    return compared.result(engine, walked, redacted=redacted, by_digest=archived)
 
 
 def _vouched_for(walked: Walk, segments: Sequence[Segment], heads: Sequence[SignedHead]) -> bool:

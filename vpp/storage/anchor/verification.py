@@ -18,6 +18,7 @@ from vpp.storage.anchor.heads.head_file import HeadFile, HeadsRead
 from vpp.storage.anchor.key_file import read_key
 from vpp.storage.anchor.notes import noted_head, noted_key
 from vpp.storage.anchor.places import MainFile, Occupant, Places
+from vpp.storage.anchor.redacted import without_redacted
 from vpp.storage.anchor.sqlite_check import damage
 from vpp.storage.registry import known_fleet
 from vpp.storage.sql import journal, torn_entries
@@ -106,13 +107,16 @@ class Comparison:
         """Entries whose hashes a walk has to note."""
         return {head.sequence for head in self.outside.binding}
 
-    def result(self, engine: sa.Engine, walked: Walk, *, accepted: int = 0, by_digest: int = 0) -> Verification:
+    def result(
+        self, engine: sa.Engine, walked: Walk, *, accepted: int = 0, redacted: int = 0, by_digest: int = 0
+    ) -> Verification:
         """Compare a walk.
 
         Args:
             engine: The database.
             walked: What was met.
             accepted: Faults that were taken out of it because an operator accepted them.
+            redacted: Entries that were taken out of it because names were erased from them.
             by_digest: Entries before the walk that were compared by the hashes of their files.
         """
         binding = self.outside.binding
@@ -126,7 +130,7 @@ class Comparison:
             last_head=last,
             unprotected=unprotected,
             findings=self._findings(engine, walked),
-            notes=[*_notes(walked, last, unprotected), *_accepted_notes(accepted)],
+            notes=[*_notes(walked, last, unprotected), *_accepted_notes(accepted), *_redacted_notes(redacted)],
             by_digest=by_digest,
             manifest=walked.manifest or None,
         )
@@ -159,8 +163,9 @@ def verify_record(engine: sa.Engine, place: AnchorPlace, progress: Progress = la
     """
     compared = Comparison.of(engine, place)
     walked = walk(engine, compared.wanted, progress, archive=place.archive)
+    redacted = without_redacted(walked, compared.outside.binding)
     accepted = without_accepted(engine, walked, compared.outside.restores, place.archive)
-    return compared.result(engine, walked, accepted=accepted)
+    return compared.result(engine, walked, accepted=accepted, redacted=redacted)
 
 
 def _later(engine: sa.Engine, at_s: float) -> int | None:
@@ -220,6 +225,10 @@ def _notes(walked: Walk, last: SignedHead | None, unprotected: int) -> Sequence[
 
 def _accepted_notes(count: int) -> Sequence[str]:
     return [f"{count} faults of the chain were accepted by an operator (entries record.restored)"] if count else []
+
+
+def _redacted_notes(count: int) -> Sequence[str]:
+    return [f"names were erased from {count} entries of an earlier version (entries record.redacted)"] if count else []
 
 
 def _head_findings(outside: _Outside, noted: Head | None, signer: str | None) -> Iterator[Finding]:

@@ -5,10 +5,8 @@ the chain covers it; then it enters the index, and only then its entries leave t
 nothing and doubles nothing: what the index names is read from segments, everything else from the table.
 """
 
-import hashlib
-import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
@@ -19,17 +17,18 @@ from vpp.domain.errors import AuditError, FrameError
 from vpp.domain.units import SECONDS_PER_DAY
 from vpp.record.chain import GENESIS
 from vpp.record.names.subject import SubjectKind
-from vpp.record.segment import SegmentHead, head_of, segment_bytes
+from vpp.record.segment import head_of, segment_bytes
 from vpp.record.stored_entry import StoredEntry
 from vpp.storage.journal import SqlJournal
-from vpp.storage.segments.folders import sync_folder
 from vpp.storage.segments.manifest import KnownSegments
+from vpp.storage.segments.placing import TEMPORARY, is_replaced, placed
 from vpp.storage.segments.reading import stored_entries
+from vpp.storage.segments.redacted import is_sound, redacted_entries
 from vpp.storage.segments.shelf import ARCHIVED, ENDING, PRUNED, Segment, SegmentShelf
 from vpp.storage.sql import archived_segments, journal, storing, subjects
 
 _log = structlog.get_logger(__name__)
-_TEMPORARY, _LOST = ".tmp", ".lost"
+_LOST = ".lost"
 _PAGE = 2000
 """Entries of one deletion: a writer never waits for long."""
 
@@ -168,9 +167,9 @@ class RecordArchive:
         segments = self._segments()
         after, before_sha256 = (segments[-1].last, segments[-1].last_sha256) if segments else (0, GENESIS)
         entries = self._oldest(after, until)
-        _check_chain(entries, after, before_sha256)
+        _check_chain(entries, after, before_sha256, redacted_entries(self._engine))
         head, content = segment_bytes(entries, before_sha256)
-        segment = _placed(self._folder(), head, content)
+        segment = placed(self._folder(), head, content)
         self._journal.append(ARCHIVED, at_s, {**segment.body(), **self._known.stated([*segments, segment])})
         self._journal.flush_now()
         with self._engine.begin() as connection:
@@ -206,29 +205,16 @@ class RecordArchive:
                 connection.execute(sa.delete(journal).where(some))
 
 
-def _check_chain(entries: Sequence[StoredEntry], after: int, before_sha256: str) -> None:
+def _check_chain(entries: Sequence[StoredEntry], after: int, before_sha256: str, redacted: Mapping[int, str]) -> None:
     """Refuse entries that are no chain: what is damaged in the table is not to be found in an archive later."""
     sequence, sha256 = after, before_sha256
     for entry in entries:
         sequence += 1
         if entry.sequence != sequence:
             raise AuditError(f"journal entry {sequence} is missing; nothing from there on is archived")
-        sha256 = entry.linked(sha256)
-        if entry.sha256 != sha256:
+        if not is_sound(entry, sha256, redacted):
             raise AuditError(f"journal entry {sequence} does not match its hash; nothing from there on is archived")
-
-
-def _placed(folder: Path, head: SegmentHead, content: bytes) -> Segment:
-    """Write a segment's file durably under its final name."""
-    name = f"{head.first:012d}-{head.last:012d}-{head.last_sha256[:12]}{ENDING}"
-    temporary = folder / (name + _TEMPORARY)
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / name)
-    sync_folder(folder)
-    return Segment(**asdict(head), name=name, digest=hashlib.sha256(content).hexdigest(), size=len(content))
+        sha256 = entry.sha256
 
 
 def _sweep(engine: sa.Engine, shelf: SegmentShelf) -> None:
@@ -238,15 +224,15 @@ def _sweep(engine: sa.Engine, shelf: SegmentShelf) -> None:
     for path in sorted(Path(str(shelf.folder)).glob(f"*{ENDING}*")):
         if path.name in names or path.name.endswith(_LOST):
             continue
-        if path.name.endswith(_TEMPORARY) or _is_needless(engine, path, first):
+        if path.name.endswith(TEMPORARY) or _is_needless(engine, path, first, segments):
             path.unlink()
         else:
             _log.warning("a segment that this journal does not know is set aside", file=str(path))
             path.rename(path.with_name(path.name + _LOST))
 
 
-def _is_needless(engine: sa.Engine, path: Path, first: int) -> bool:
-    """Return whether a file's entries are pruned, or all still in the table."""
+def _is_needless(engine: sa.Engine, path: Path, first: int, segments: Sequence[Segment]) -> bool:
+    """Return whether a file's entries are pruned, all still in the table, or in a segment that was written again."""
     try:
         head = head_of(path.read_bytes())
     except FrameError:
@@ -256,4 +242,4 @@ def _is_needless(engine: sa.Engine, path: Path, first: int) -> bool:
     with engine.connect() as connection:
         count = connection.execute(sa.select(sa.func.count()).select_from(journal).where(here)).scalar()
         same = connection.execute(last).scalar() == head.last_sha256
-    return head.last < first or (count == head.count and same)
+    return head.last < first or (count == head.count and same) or is_replaced(path.name, head, segments)

@@ -8,6 +8,7 @@ from vpp.domain.errors import AuditError
 from vpp.record.entry import JournalEntry
 from vpp.record.stored_entry import StoredEntry
 from vpp.storage.segments.reading import first_link, stored_entries, stored_entry
+from vpp.storage.segments.redacted import is_sound, redacted_entries
 from vpp.storage.segments.shelf import SegmentShelf, segment_after
 from vpp.storage.sql import journal
 
@@ -24,7 +25,7 @@ def salvaged_entries(
     An entry that does not match its hash is passed over like one that cannot be read; what follows it is compared with
     the hash that is stored with it.
     """
-    before, number = _hash_of(engine, shelf, after), after
+    before, number, redacted = _hash_of(engine, shelf, after), after, redacted_entries(engine)
     while until is None or after < until:
         try:
             stored, last = _next(engine, shelf, lost, after, until)
@@ -33,7 +34,7 @@ def salvaged_entries(
             return
         for one in stored:
             follows = bool(before) and one.sequence == number + 1
-            fits = not follows or one.linked(before) == one.sha256
+            fits = not follows or is_sound(one, before, redacted)
             before, number = one.sha256, one.sequence
             try:
                 entry = one.entry()

@@ -57,7 +57,7 @@ class Compactor:
             area_of_row: Position of every fleet row's area, shape ``(n_resources,)``.
             at_s: Epoch seconds to stamp the commits with.
         """
-        self._delete_retired()
+        self.delete_replaced()
         days = sorted({f.part["day"] for f in self._samples.files(span=HOT)})
         return sum(self._compact_day(day, area_of_row, at_s) for day in days)
 
@@ -77,6 +77,32 @@ class Compactor:
         self._replace(self._samples, Change(removed=deleted), at_s)
         self._replace(self._minutes, Change(removed=[f for f in self._minutes.files() if f.part["day"] < first]), at_s)
         return sum(f.rows for f in deleted)
+
+    def roll_up(
+        self, part: tuple[int, int], blocks: Sequence[tuple[int, Columns]], area_of_row: RowArray, at_s: float
+    ) -> None:
+        """Make the roll-ups of a day and span anew for some blocks, from all samples of each; others stay."""
+        day, span = part
+        before = self._minutes.files(day=day, span=span)
+        touched = [block for block, _ in blocks]
+        tables = [_rollup_table(block, samples, area_of_row) for block, samples in blocks]
+        for file in before:
+            old = self._minutes.read(file)
+            kept = ~np.isin(old.column("block").to_numpy(), touched)
+            tables.append(old.filter(pa.array(kept)))
+        table = pa.concat_tables(tables).combine_chunks()
+        added = [self._minutes.write([table], {"day": day, "span": span}, **_ROLLUP_WRITING)]
+        self._replace(self._minutes, Change(added=added, removed=before), at_s)
+
+    def replace_samples(self, change: Change, at_s: float) -> None:
+        """Commit a change of the samples, ``at_s`` epoch seconds; what it removes is deleted later."""
+        self._replace(self._samples, change, at_s)
+
+    def delete_replaced(self) -> None:
+        """Delete the files that were replaced before this call: no query reads them any more."""
+        retired, self._retired = self._retired, []
+        for table, files in retired:
+            table.delete(files)
 
     def _file(self, columns: Columns, **part: int) -> File:
         table = columns.clustered().table()
@@ -98,24 +124,9 @@ class Compactor:
                 sums.setdefault(span, []).append((block, together))
         # Roll-ups first: after a stop in between the next compaction makes them again.
         for span, blocks in sums.items():
-            self._roll_up((day, span), blocks, area_of_row, at_s)
+            self.roll_up((day, span), blocks, area_of_row, at_s)
         self._replace(self._samples, change, at_s)
         return len(fresh)
-
-    def _roll_up(
-        self, part: tuple[int, int], blocks: Sequence[tuple[int, Columns]], area_of_row: RowArray, at_s: float
-    ) -> None:
-        day, span = part
-        before = self._minutes.files(day=day, span=span)
-        touched = [block for block, _ in blocks]
-        tables = [_rollup_table(block, samples, area_of_row) for block, samples in blocks]
-        for file in before:
-            old = self._minutes.read(file)
-            kept = ~np.isin(old.column("block").to_numpy(), touched)
-            tables.append(old.filter(pa.array(kept)))
-        table = pa.concat_tables(tables).combine_chunks()
-        added = [self._minutes.write([table], {"day": day, "span": span}, **_ROLLUP_WRITING)]
-        self._replace(self._minutes, Change(added=added, removed=before), at_s)
 
     def _merge_day(self, day: int, at_s: float) -> None:
         hours = [f for f in self._samples.files(day=day) if 0 <= f.part["span"] < WHOLE_DAY]
@@ -149,12 +160,6 @@ class Compactor:
         if change.added or change.removed:
             table.commit(change, at_s=at_s)
             self._retired.append((table, change.removed))
-
-    def _delete_retired(self) -> None:
-        """Delete the files that the compaction before this one replaced: no query reads them any more."""
-        retired, self._retired = self._retired, []
-        for table, files in retired:
-            table.delete(files)
 
 
 def _by_block(samples: Columns) -> Iterator[tuple[int, Columns]]:

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vpp.domain.telemetry import FloatArray, Quantity, RowArray, TelemetryBatch
+from vpp.record.erasure.erased_samples import ErasedSamples
 from vpp.storage.telemetry.compaction import HOT, PARTITIONS, ROLLUP, Compactor
+from vpp.storage.telemetry.erasure import SampleErasure
 from vpp.storage.telemetry.files import SCHEMA, Columns, day_of
 from vpp.storage.telemetry.queries import TelemetryQueries
 from vpp.storage.telemetry.table import Change, FileTable
@@ -110,6 +112,18 @@ class TelemetryStore:
         """Delete every day that ended before ``from_s``; return the number of samples."""
         with self._turn:
             return self._compactor.retain(from_s=from_s, at_s=at_s)
+
+    def erase(self, erased: ErasedSamples, *, at_s: float) -> int:
+        """Erase samples and what roll-ups say of them, in files as in the table; return how many.
+
+        Nobody may read meanwhile: replaced files are deleted at once, and so are all that are no part of the tables.
+        """
+        with self._turn:
+            count = SampleErasure(self._samples, self._compactor).erase(erased, self._area_of_row, at_s)
+            self._compactor.delete_replaced()
+            self._samples.sweep()
+            self._minutes.sweep()
+            return count
 
     def history(self, row: int, *, from_s: float, to_s: float, quantity: Quantity | None = None) -> TelemetryBatch:
         """Return the samples of one device in ``[from_s, to_s)``, by quantity and time."""

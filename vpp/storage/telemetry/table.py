@@ -3,7 +3,7 @@
 import json
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,24 @@ class FileTable:
     def read(self, file: File, **reading: Any) -> pa.Table:  # noqa: ANN401 - to pyarrow
         """Return the content of a file."""
         return pq.read_table(self.path(file), filesystem=self._fs, schema=self._schema, partitioning=None, **reading)
+
+    def row_groups(self, file: File) -> Iterator[pa.Table]:
+        """Iterate the content of a file, a row group at a time."""
+        with pq.ParquetFile(self.path(file), filesystem=self._fs) as parquet:
+            for group in range(parquet.num_row_groups):
+                yield parquet.read_row_group(group, columns=self._schema.names)
+
+    def sweep(self) -> int:
+        """Delete the data files that are no part of the table, e.g. what a stop has left; return how many."""
+        root = self._url if self._local else ""
+        found = self._fs.get_file_info(fs.FileSelector(root, recursive=True))
+        loose = [one.path for one in found if one.is_file and self._is_loose(one.path.removeprefix(root).lstrip("/"))]
+        for path in loose:
+            self._fs.delete_file(path)
+        return len(loose)
+
+    def _is_loose(self, path: str) -> bool:
+        return path.endswith(".parquet") and not path.startswith("_delta_log") and path not in self._files
 
     def commit(self, change: Change, *, at_s: float, mark: int | None = None) -> None:
         """Make a change the table's next version, whole or not at all, with ``mark``; ``at_s`` is epoch seconds."""

@@ -1,0 +1,1 @@
+"""Erasure in the record: what entries say of names and samples that are gone on demand."""

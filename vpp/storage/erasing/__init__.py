@@ -1,0 +1,1 @@
+"""Erasure in the stores: names out of hashed entries, samples out of frames, intervals and the telemetry store."""
