@@ -25,6 +25,7 @@ from vpp.application.registry.fleet_history import FleetMemory
 from vpp.application.row_alignment import fitted_flags
 from vpp.bootstrap.parts.policies import dispatch_settings
 from vpp.bootstrap.parts.restoration import STARTED, plan_at
+from vpp.bootstrap.record.replay_reach import ReplayReach
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, outcomes_from, sent_from
@@ -62,28 +63,44 @@ def run_replay(settings: Settings, *, last: bool = False, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps(verdict.body()) + "\n")
     else:
-        sys.stdout.write(
-            f"{verdict.cycles} cycles, {verdict.setpoints} setpoints, {len(verdict.differences)} differences\n"
-        )
+        sys.stdout.write(verdict.text())
     return 1 if verdict.differences else 0
 
 
 @dataclass(slots=True, kw_only=True)
 class Verdict:
-    """Findings of a replay."""
+    """Findings of a replay.
+
+    Attributes:
+        cycles: Cycles decided again.
+        ticks: Steps between two cycles that were.
+        setpoints: Setpoints that came of both.
+        differences: What came out otherwise than it was sent, in words.
+        undecided: Number of cycles that cannot be decided again, by what is not kept any more.
+    """
 
     cycles: int
     ticks: int
     setpoints: int
     differences: list[str]
+    undecided: dict[str, int]
 
-    def body(self) -> dict[str, int]:
+    def text(self) -> str:
+        """Return it as people read it."""
+        found = f"{self.cycles} cycles, {self.setpoints} setpoints, {len(self.differences)} differences"
+        return "\n".join(
+            [found, *(f"{n} cycles cannot be decided again: {why}" for why, n in self.undecided.items()), ""]
+        )
+
+    def body(self) -> dict[str, object]:
         """Return it as JSON-like content."""
         return {
             "cycles": self.cycles,
             "ticks": self.ticks,
             "setpoints": self.setpoints,
             "differences": len(self.differences),
+            "undecided": sum(self.undecided.values()),
+            "undecided_why": dict(self.undecided),
         }
 
 
@@ -101,17 +118,21 @@ class Replay:
         self._store = store
         self._whole = store.registry.load()
         self._folded = FoldedState(lambda: self._whole, dispatch_settings(settings))
-        self._first, from_s = self._start_of_last() if last else (0, float("-inf"))
+        self._first, from_s = self._start_of_last() if last else self._start_of_all()
         date_back(self._folded, store.journal)
         self._fleet = FleetMemory.before(self._whole, store.journal, self._folded.sequence)
         self._frames = store.samples.iterate(from_s=from_s)
         self._ahead = next(self._frames, None)
-        self._verdict = Verdict(cycles=0, ticks=0, setpoints=0, differences=[])
+        kept_from_s = float("inf") if self._ahead is None else self._ahead.at_s
+        self._reach = ReplayReach(store.journal, base=self._folded.sequence, frames_from_s=kept_from_s)
+        self._verdict = Verdict(cycles=0, ticks=0, setpoints=0, differences=[], undecided={})
 
     def run(self) -> Verdict:
         """Replay the runs in order."""
         run: _Run | None = None
         journal = self._store.journal
+        for passed_over in journal.entries((CYCLE,), until=self._folded.sequence) if not self._first else ():
+            self._leave_undecided(passed_over)
         entries = track(
             journal.entries(after=self._folded.sequence),
             total=journal.head().sequence - self._folded.sequence,
@@ -121,7 +142,13 @@ class Replay:
         for group in _by_cycle(entries):
             started = group[0]
             if started.kind == STARTED and started.sequence >= self._first:
-                run = _Run(self._settings, self._fleet, self._folded, started, journal)
+                self._reach.begin(started)
+                run = None
+                if not self._reach.why:
+                    run = _Run(self._settings, self._fleet, self._folded, started, journal)
+            if started.kind in {CYCLE, TICK} and not self._reach.reaches(started):
+                run = None
+                self._leave_undecided(started)
             if run is not None:
                 self._replay_group(run, group)
             else:
@@ -129,19 +156,39 @@ class Replay:
             self._folded.follow(group)
         return self._verdict
 
+    def _leave_undecided(self, entry: JournalEntry) -> None:
+        if entry.kind == CYCLE and entry.sequence >= self._first:
+            why = self._reach.why
+            self._verdict.undecided[why] = self._verdict.undecided.get(why, 0) + 1
+
+    def _start_of_all(self) -> tuple[int, float]:
+        """Load the oldest good checkpoint where the first entries were pruned; return what to replay from."""
+        first = next(iter(self._store.journal.entries()), None)
+        if first is None or first.sequence == 1:
+            return 0, float("-inf")
+        for sequence in self._store.checkpoints.sequences():
+            self._folded = self._restored(sequence)
+            if self._folded.sequence == sequence:
+                break
+        return 0, float("-inf")
+
     def _start_of_last(self) -> tuple[int, float]:
         """Load the newest checkpoint before the last run; return the position and instant of its first entry."""
-        journal, version_now = self._store.journal, engine_version(version("vpp"))
+        journal = self._store.journal
         starts = [(entry.sequence, entry.at_s) for entry in journal.entries((STARTED,))]
         sequence, at_s = max(starts, default=(0, float("-inf")))
-        self._folded = newest_good(
-            lambda: FoldedState(lambda: self._whole, dispatch_settings(self._settings)),
-            journal,
-            self._store.checkpoints,
-            version=version_now,
-            until=sequence,
-        )
+        self._folded = self._restored(sequence)
         return sequence, at_s
+
+    def _restored(self, until: int) -> FoldedState:
+        """Return the state of the newest good checkpoint not beyond an entry, a fresh one where there is none."""
+        return newest_good(
+            lambda: FoldedState(lambda: self._whole, dispatch_settings(self._settings)),
+            self._store.journal,
+            self._store.checkpoints,
+            version=engine_version(version("vpp")),
+            until=until,
+        )
 
     def _replay_group(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
         if group[0].kind == CYCLE:
