@@ -12,12 +12,17 @@ import numpy as np
 import pytest
 
 from tests.places import FIXTURES
+from vpp.bootstrap.record.audit import run_audit
+from vpp.bootstrap.record.erasure import erase_driver
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
+from vpp.config import Settings
 from vpp.lab.simulate.city import virtual_settings
 from vpp.runtime.clock import VirtualClock
 from vpp.storage.journal import verify
 
+DRIVER = b"CP00003:175"
+"""A charging session of both fixtures, which name it in clear."""
 JOURNALS = FIXTURES / "journal-2f8590a"
 FACTS = json.loads((JOURNALS / "facts.json").read_text())
 
@@ -41,7 +46,29 @@ def test_the_chain_of_an_old_journal_verifies(kept: tuple[dict[str, Any], Path])
 
 async def test_a_service_goes_on_from_an_old_journal(kept: tuple[dict[str, Any], Path]) -> None:
     facts, folder = kept
-    settings = virtual_settings(folder)
+    await goes_on(facts, virtual_settings(folder))
+
+
+async def test_names_in_an_old_journal_can_be_erased_and_a_service_goes_on(kept: tuple[dict[str, Any], Path]) -> None:
+    facts, folder = kept
+    outside = folder.with_name(f"{folder.name}-record")
+    settings = virtual_settings(folder).model_copy(
+        update={"record_key": outside / "key.pem", "record_heads": outside / "heads"}
+    )
+    assert DRIVER in bytes_of(folder)
+    assert erase_driver(settings, [DRIVER.decode()]).goes["entries of an earlier version with such names"] == 2
+
+    assert DRIVER not in bytes_of(folder)
+    assert run_audit(settings, as_json=True) == 0
+    await goes_on(facts, settings, epoch=3)
+    assert run_audit(settings, as_json=True) == 0
+
+
+def bytes_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+async def goes_on(facts: dict[str, Any], settings: Settings, *, epoch: int = 2) -> None:
     store = Store.open(settings.database_url)
     service = Service(settings, store, VirtualClock(facts["stopped_s"]), [])
     service.lead()
@@ -54,6 +81,6 @@ async def test_a_service_goes_on_from_an_old_journal(kept: tuple[dict[str, Any],
     assert {str(row): float(table.dispatch_kw[row]) for row in rows} == pytest.approx(facts["held"])
     assert service.plant.commands()["sent"] == facts["sent"]
     assert np.count_nonzero(~np.isnan(table.default_kw)) == facts["defaults"]
-    assert service.core.engine.outbox.epoch == 2
+    assert service.core.engine.outbox.epoch == epoch
     await service.close()
     store.close()

@@ -34,6 +34,14 @@ async def running_clock(settings: Settings) -> AsyncIterator[Clock]:
         page.close()
 
 
+def instant_of(settings: Settings) -> float:
+    """Return the present of the clock that the settings describe, epoch seconds; a paced one is as the wall's."""
+    clock = ScaledClock(
+        anchor_wall_s=settings.clock_anchor_wall_s, anchor_s=settings.clock_anchor_s, speed=settings.clock_speed
+    )
+    return clock.now_s()
+
+
 def guard_of(clock: Clock, stepped: Callable[[float], None] | None = None) -> ClockGuard | None:
     """Return the guard of a clock disciplined by the machine's, ``None`` for any other."""
     return ClockGuard(clock, stepped) if isinstance(clock, ScaledClock) else None

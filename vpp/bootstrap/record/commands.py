@@ -92,7 +92,9 @@ def erase_driver(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Erase the names of a driver's charging sessions from store, archive and checkpoints, for ever.
+    """Erase a driver's charging sessions for ever: their names, and the samples of their charging points.
+
+    Name a station only where it is the driver's own: all of its samples go.
 
     The service must not run; ``--dry-run`` says what goes and what stays, at any time.
     """
@@ -112,7 +114,7 @@ def erase_operator(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Erase the names of an operator and of its sites, for ever; settled money stays, without a name.
+    """Erase an operator for ever: its name, those of its sites, and the samples of its devices; settled money stays.
 
     The service must not run; ``--dry-run`` says what goes and what stays, at any time.
     """

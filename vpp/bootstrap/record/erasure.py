@@ -1,28 +1,29 @@
-"""Erasure of a driver's and of an operator's data: the names behind the journal's tokens, and names in the registry."""
+"""Erasure of a driver's and of an operator's data: names, in whatever entries they stand, and samples of devices."""
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from time import sleep
 
-import sqlalchemy as sa
-
+from vpp.bootstrap.record.erasure_scope import operator_spans, station_spans
+from vpp.bootstrap.record.erasure_work import erasing
 from vpp.config import Settings
-from vpp.domain.errors import ConfigurationError, UnknownIdError
+from vpp.domain.errors import UnknownIdError
+from vpp.record.erasure.erased_samples import ErasedSamples
+from vpp.record.erasure.redaction import ErasedNames
 from vpp.record.names.subject import SubjectKind
-from vpp.runtime.clock import MachineTime
-from vpp.runtime.lease import LeaseRecord
-from vpp.runtime.lease_rules import Watch
-from vpp.storage.leadership import SqlLeaseTable
-from vpp.storage.sql import open_database, storing
-from vpp.storage.subjects import erase, first_sealed, overwrite_free_pages, tokens_of
+from vpp.storage.sql import storing
+from vpp.storage.subjects import tokens_of
 from vpp.storage.unnaming import named_by, unname
 
-_CHAIN = "journal, checkpoints and archive with their hashes, where a token stands that nothing links to a name"
-_LOOKS = 12.0
-"""Looks at the lease of leadership in its time to live."""
+_CHAIN = (
+    "journal, checkpoints and archive with their hashes, where a token stands that nothing links to a name: times and"
+    " energy of charging sessions by row number"
+)
+_MONEY = (
+    "quarters of an hour in which a request was measured, by row number: settlements rest on them, until"
+    " VPP_INTERVAL_DAYS deletes them"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,47 +58,68 @@ def run_erase(erased: Erasure, *, as_json: bool) -> int:
 
 
 def erase_driver(settings: Settings, ids: Sequence[str], *, dry_run: bool = False) -> Erasure:
-    """Erase the names of charging sessions: sessions by their ids, or all of a station by the station's.
+    """Erase charging sessions by their ids, or all of a station by the station's, which is a driver's own then.
+
+    Their names go, and the samples of their charging points: from a minute before a session until a minute after it,
+    or whatever there is of a station's.
 
     Raises:
-        ConfigurationError: A service leads on the database.
-        UnknownIdError: No session is named so, or its name is gone already, now from the files as well.
+        ConfigurationError: A service leads on the database, or its record does not verify.
+        UnknownIdError: No session is named so, and no station; or the names are gone already, now from the files as
+            well.
     """
-    with _database(settings, dry_run=dry_run) as engine:
-        tokens = tokens_of(engine, SubjectKind.SESSION, ids, whole=False)
+    names = ErasedNames(lambda kind, text: kind is SubjectKind.SESSION and _is_of(text, ids))
+    with erasing(settings, names, dry_run=dry_run) as work:
+        tokens = tokens_of(work.engine, SubjectKind.SESSION, ids, whole=False)
+        theirs = frozenset(tokens)
+        clear = work.find_names()
+        sessions = work.session_spans(lambda name: name in theirs or _is_of(name, ids))
+        samples = ErasedSamples.of([*station_spans(work.engine, ids, work.end_s), *sessions])
         if not dry_run:
-            with storing("the erasure"), engine.begin() as connection:
-                erase(connection, tokens)
-            overwrite_free_pages(engine)  # also after an erasure that has come no further than this
-        if not tokens:
+            work.carry_out(tokens, samples, clear=clear)  # also after an erasure that has come no further
+        if not tokens and not clear and not samples.windows:
             raise UnknownIdError("session", ", ".join(ids))
-        samples = "samples of the charging points, by row number, until VPP_TELEMETRY_DAYS deletes them"
         return Erasure(
-            goes={"names of charging sessions": len(tokens)},
-            stays=(_CHAIN, samples, *_in_clear(engine)),
+            goes={
+                "names of charging sessions": len(tokens),
+                "entries of an earlier version with such names": clear,
+                "devices whose samples were recorded": len(samples.rows),
+            },
+            stays=(_CHAIN, _MONEY, "ids and addresses of charging stations in the registry, until they are retired"),
             dry_run=dry_run,
         )
 
 
 def erase_operator(settings: Settings, operator_id: str, *, dry_run: bool = False) -> Erasure:
-    """Erase the name of an operator, those of its sites, and its name as an actor.
+    """Erase the name of an operator, those of its sites, its name as an actor, and the samples of its devices.
 
     Raises:
-        ConfigurationError: A service leads on the database.
+        ConfigurationError: A service leads on the database, or its record does not verify.
         UnknownIdError: There is no such operator.
     """
-    with _database(settings, dry_run=dry_run) as engine:
-        with storing("the erasure"), engine.connect() as connection:
+    known: set[str] = set()
+    acting = {operator_id}
+    names = ErasedNames(
+        lambda kind, text: (
+            (kind is SubjectKind.NAME and text in known) or (kind is SubjectKind.ACTOR and text in known | acting)
+        )
+    )
+    with erasing(settings, names, dry_run=dry_run) as work:
+        with storing("the erasure"), work.engine.connect() as connection:
             members = [one for one in named_by(connection, operator_id) if one.name]
-        names = sorted({one.name for one in members})
-        tokens = tokens_of(engine, SubjectKind.NAME, names)
-        actors = tokens_of(engine, SubjectKind.ACTOR, [operator_id, *names])
+        known |= {one.name for one in members}
+        tokens = tokens_of(work.engine, SubjectKind.NAME, sorted(known))
+        actors = tokens_of(work.engine, SubjectKind.ACTOR, sorted(known | acting))
+        clear = work.find_names()
+        samples = ErasedSamples.of(operator_spans(work.engine, operator_id, work.end_s))
         if not dry_run:
-            with storing("the erasure"), engine.begin() as connection:
+            work.carry_out(
+                [*tokens, *actors],
+                samples,
+                clear=clear,
                 # Together: the registry's names lead to the tokens, and are wanted again if this fails.
-                unname(connection, members, [operator_id, *names])
-                erase(connection, [*tokens, *actors])
-            overwrite_free_pages(engine)
+                also=lambda connection: unname(connection, members, sorted(known | acting)),
+            )
         ids = f"the id {operator_id!r} and those of its sites and devices, so that none is given again"
         money = "energy and money settled under these ids, as numbers without a name"
         return Erasure(
@@ -105,41 +127,13 @@ def erase_operator(settings: Settings, operator_id: str, *, dry_run: bool = Fals
                 "names in the registry": len(members),
                 "names in the journal": len(tokens),
                 "names of actors": len(actors),
+                "entries of an earlier version with such names": clear,
+                "devices whose samples were recorded": len(samples.rows),
             },
-            stays=(_CHAIN, ids, money, *_in_clear(engine)),
+            stays=(_CHAIN, _MONEY, ids, money),
             dry_run=dry_run,
         )
 
 
-def _in_clear(engine: sa.Engine) -> tuple[str, ...]:
-    first = first_sealed(engine)
-    if first <= 1:
-        return ()
-    return (f"names in entries before {first}, which an earlier version wrote, until these entries are pruned",)
-
-
-@contextmanager
-def _database(settings: Settings, *, dry_run: bool) -> Iterator[sa.Engine]:
-    engine = open_database(settings.database_url)
-    try:
-        leader = None if dry_run else _leader(SqlLeaseTable(engine), settings.leader_ttl_wall_s)
-        if leader is not None:
-            raise ConfigurationError(
-                f"{leader.holder} leads on this database and holds the names in memory; stop it, erase, and start again"
-            )
-        yield engine
-    finally:
-        engine.dispose()
-
-
-def _leader(table: SqlLeaseTable, ttl_s: float) -> LeaseRecord | None:
-    """Return the lease of a service that shows that it lives, ``None`` where none does for a time to live; blocks."""
-    machine, watch = MachineTime(), Watch(ttl_s)
-    first = record = table.look()
-    while (record.holder, record.epoch, record.renewals) == (first.holder, first.epoch, first.renewals):
-        watch.saw(record, machine.steady_s())
-        if watch.ended(machine.steady_s()):
-            return None
-        sleep(ttl_s / _LOOKS)
-        record = table.look()
-    return None if record.free else record
+def _is_of(name: str, ids: Sequence[str]) -> bool:
+    return any(name == one or name.startswith(f"{one}:") for one in ids)

@@ -1,8 +1,8 @@
 """A driver's and an operator's data erased from a service's record, which still verifies, restarts and replays."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,22 +12,27 @@ import sqlalchemy as sa
 
 from tests.story.town import BEGIN_S, INDEX, resting
 from vpp.bootstrap.leadership.following import Following
-from vpp.bootstrap.record import erasure
+from vpp.bootstrap.parts.restoration import recovered_of
+from vpp.bootstrap.record import erasure_work
+from vpp.bootstrap.record.audit import run_audit
 from vpp.bootstrap.record.erasure import erase_driver, erase_operator, run_erase
 from vpp.bootstrap.replay import run_replay
 from vpp.bootstrap.service import Service
-from vpp.bootstrap.store import Store
+from vpp.bootstrap.store import Store, archive_of
 from vpp.config import Settings
 from vpp.domain.errors import ConfigurationError, StorageError, UnknownIdError
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
+from vpp.domain.resource import Adapter
 from vpp.domain.session import SessionEnded, SessionStarted
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import floor_s, instant
 from vpp.planning.forecast.load_forecast import forecast
 from vpp.runtime.clock import MachineTime, VirtualClock
+from vpp.storage.anchor.anchor import SqlAnchor
 from vpp.storage.journal import verify
-from vpp.storage.sql import leadership
+from vpp.storage.sql import facts, journal, leadership, open_database
 from vpp.storage.subjects import SqlSubjects
+from vpp.storage.telemetry.store import TelemetryStore
 
 ROWS = 12
 OPERATOR = replace(INDEX.operators[0], name="Harbour-Charging-Secret")
@@ -134,7 +139,8 @@ async def test_a_driver_is_erased_from_every_file(tmp_path: Path) -> None:
     await lived(settings)
     assert b"CS-Alice" in bytes_of(tmp_path)
     planned = erase_driver(settings, ["CS-Alice"], dry_run=True)
-    assert (planned.goes, planned.dry_run) == ({"names of charging sessions": 1}, True)
+    assert planned.dry_run
+    assert list(planned.goes.values()) == [1, 0, 1]
     assert b"CS-Alice" in bytes_of(tmp_path)
     assert erase_driver(settings, ["CS-Alice"]).goes == planned.goes
     assert b"CS-Alice" not in bytes_of(tmp_path)
@@ -154,7 +160,7 @@ async def test_after_an_erasure_the_record_verifies_restarts_and_replays(
     store.close()
     erase_driver(settings, ["CS-Alice:1", "CS-Bob:1"])
     store = Store.open(settings.database_url)
-    assert verify(store.database) == before
+    assert verify(store.database).count == before.count + 1, "and the entry that says which samples are gone"
     store.close()
     async with running(settings, BEGIN_S + 600.0) as (service, clock):
         (session,) = service.plant.sessions()
@@ -221,7 +227,7 @@ async def test_an_operator_whose_erasure_failed_is_erased_whole_the_next_time(
     await lived(settings)
     planned = erase_operator(settings, OPERATOR.id, dry_run=True)
     with monkeypatch.context() as failing:
-        failing.setattr(erasure, "erase", _refused)
+        failing.setattr(erasure_work, "erase", _refused)
         with pytest.raises(StorageError):
             erase_operator(settings, OPERATOR.id)
     assert erase_operator(settings, OPERATOR.id).goes == planned.goes
@@ -233,10 +239,10 @@ async def test_a_driver_erased_again_overwrites_what_an_erasure_cut_short_has_le
 ) -> None:
     settings, overwritten = settings_of(tmp_path), list[sa.Engine]()
     await lived(settings)
-    monkeypatch.setattr(erasure, "overwrite_free_pages", _refused)
+    monkeypatch.setattr(erasure_work, "overwrite_free_pages", _refused)
     with pytest.raises(StorageError):
         erase_driver(settings, ["CS-Alice"])
-    monkeypatch.setattr(erasure, "overwrite_free_pages", overwritten.append)
+    monkeypatch.setattr(erasure_work, "overwrite_free_pages", overwritten.append)
     with pytest.raises(UnknownIdError):
         erase_driver(settings, ["CS-Alice"], dry_run=True)
     assert not overwritten
@@ -260,7 +266,7 @@ async def test_a_leader_that_runs_is_not_erased_under_its_feet(tmp_path: Path, m
 
     with store.database.begin() as connection:
         connection.execute(leadership.update().values(holder="host:1"))
-    monkeypatch.setattr(erasure, "sleep", renew)
+    monkeypatch.setattr(erasure_work, "sleep", renew)
     with pytest.raises(ConfigurationError, match="host:1"):
         erase_driver(settings, ["CS-Alice"])
     assert erase_driver(settings, ["CS-Alice"], dry_run=True).goes
@@ -275,3 +281,155 @@ async def test_a_leader_that_was_killed_is_not_waited_for_longer_than_its_lease(
         connection.execute(leadership.update().values(holder="host:1", until_s=1e12))
     store.close()
     assert erase_driver(settings, ["CS-Alice"]).goes
+
+
+def as_before_tokens(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AbstractContextManager[None]:
+    """Let what is written within be as an earlier version wrote it, with names in clear."""
+
+    @contextmanager
+    def earlier() -> Iterator[None]:
+        with monkeypatch.context() as patched:
+            patched.setattr(SqlSubjects, "sealed", lambda _self, _kind, body, _sequence: body)
+            yield
+        store = Store.open(settings.database_url)
+        begins = sa.update(facts).where(facts.c.name == "sealed_from").values(value=str(store.journal.sequence + 1))
+        with store.database.begin() as connection:
+            connection.execute(begins)
+        store.close()
+
+    return earlier()
+
+
+async def test_names_of_before_the_tokens_are_in_no_file_and_the_record_verifies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of(tmp_path)
+    with as_before_tokens(settings, monkeypatch):
+        request_id = await lived(settings)
+    assert b"CS-Alice:1" in bytes_of(tmp_path)
+    planned = erase_driver(settings, ["CS-Alice:1", "CS-Bob"], dry_run=True)
+    assert planned.goes["entries of an earlier version with such names"] >= 3
+    assert erase_driver(settings, ["CS-Alice:1", "CS-Bob"]).goes == planned.goes
+    assert not any(name in bytes_of(tmp_path) for name in (b"CS-Alice", b"CS-Bob"))
+    assert run_audit(settings, as_json=False) == 0
+    assert "names were erased from" in capsys.readouterr().out
+    async with running(settings, BEGIN_S + 600.0) as (service, clock):
+        (session,) = service.plant.sessions()
+        assert (session.id[0], session.row) == ("~", 1)
+        assert {step.actor for step in service.plant.request(request_id).history} == {"clerk-secret", "service"}
+        await cycle(service, clock)
+        recovered = recovered_of(service.core)
+        assert recovered.base > 0, "a checkpoint without the names is used"
+    assert run_audit(settings, as_json=False) == 0
+
+
+async def test_an_operator_of_before_the_tokens_loses_its_names_in_entries_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(tmp_path)
+    with as_before_tokens(settings, monkeypatch):
+        await lived(settings)
+        async with running(settings, BEGIN_S + 600.0) as (service, _):
+            await service.plant.put_member(replace(OPERATOR, name="Harbour-Renamed-Secret"), actor=OPERATOR.name)
+    assert erase_operator(settings, OPERATOR.id).goes["entries of an earlier version with such names"] > 0
+    assert b"Harbour" not in bytes_of(tmp_path)
+    assert run_audit(settings, as_json=False) == 0
+
+
+async def test_a_record_that_does_not_verify_loses_no_name_unseen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(tmp_path)
+    with as_before_tokens(settings, monkeypatch):
+        await lived(settings)
+    store = Store.open(settings.database_url)
+    with store.database.begin() as connection:
+        connection.execute(sa.update(journal).where(journal.c.sequence == 2).values(at_s=1.0))
+    store.close()
+    with pytest.raises(ConfigurationError, match="does not verify"):
+        erase_driver(settings, ["CS-Alice:1"])
+
+
+async def test_nobody_without_the_key_has_an_entry_redacted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(tmp_path)
+    with as_before_tokens(settings, monkeypatch):
+        await lived(settings)
+    with monkeypatch.context() as unsigned:
+        unsigned.setattr(SqlAnchor, "export", lambda *_anything, **_more: None)
+        erase_driver(settings, ["CS-Alice:1"])
+    assert run_audit(settings, as_json=False) == 1
+
+
+def archived(settings: Settings) -> None:
+    """Move recorded frames to the telemetry store, as the service's archive does."""
+    database = open_database(settings.database_url)
+    clock = VirtualClock(BEGIN_S)
+    archive = archive_of(settings, database, clock)
+    assert archive is not None
+    archive.catch_up()
+    archive.store.compact(at_s=BEGIN_S)
+    archive.close()
+    database.dispose()
+
+
+def rows_kept(settings: Settings) -> tuple[set[int], set[int]]:
+    """Return the rows of which samples are kept: in frames, and in the telemetry store."""
+    store = Store.open(settings.database_url)
+    frames = {int(row) for frame in store.samples.iterate() for row in frame.batch.rows}
+    store.close()
+    assert settings.telemetry_place is not None
+    telemetry = TelemetryStore(settings.telemetry_place)
+    placed = {int(row) for row in telemetry.latest(since_s=0.0, to_s=2e9).rows}
+    telemetry.close()
+    return frames, placed
+
+
+async def test_samples_of_a_session_go_with_it_and_the_replay_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of(tmp_path)
+    await lived(settings, asked=False)
+    archived(settings)
+    assert rows_kept(settings) == (set(range(ROWS)), set(range(ROWS)))
+    assert run_replay(settings, as_json=True) == 0
+    whole = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert whole["undecided"] == 0
+
+    assert erase_driver(settings, ["CS-Bob"]).goes["devices whose samples were recorded"] == 1
+    rest = set(range(ROWS)) - {1}
+    assert rows_kept(settings) == (rest, rest)
+    async with running(settings, BEGIN_S + 600.0) as (service, clock):
+        for _ in range(3):
+            await cycle(service, clock)
+    capsys.readouterr()
+    assert run_replay(settings, as_json=True) == 0, "what was erased is no difference"
+    again = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert again["differences"] == 0
+    assert (again["undecided"], again["cycles"]) == (whole["cycles"], 3)
+    assert "samples of 1 devices were erased" in str(again["undecided_why"])
+    assert run_replay(settings, last=True, as_json=False) == 0
+    assert "cannot be decided again" not in capsys.readouterr().out
+    assert run_audit(settings, as_json=False) == 0
+
+
+async def test_a_station_of_a_drivers_own_loses_every_sample(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    await lived(settings, asked=False)
+    archived(settings)
+    station = next(one for one in INDEX.resources[:ROWS] if one.adapter is Adapter.OCPP)
+    row = INDEX.resources.index(station)
+    erase_driver(settings, [station.address.rpartition("/")[0]])
+    frames, placed = rows_kept(settings)
+    assert row not in frames | placed
+    assert len(frames) == len(placed) < ROWS
+
+
+async def test_samples_at_an_operators_sites_go_with_it_and_those_of_others_stay(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    await lived(settings, asked=False)
+    archived(settings)
+    sites = {site.id for site in SITES if site.operator_id == OPERATOR.id}
+    theirs = {row for row, one in enumerate(INDEX.resources[:ROWS]) if one.site_id in sites}
+    assert erase_operator(settings, OPERATOR.id).goes["devices whose samples were recorded"] == len(theirs)
+    rest = set(range(ROWS)) - theirs
+    assert rows_kept(settings) == (rest, rest)

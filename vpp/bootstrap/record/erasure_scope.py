@@ -1,0 +1,107 @@
+"""Scope of an erasure: the rows and times of which a driver's or an operator's samples are, and what money needs."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import sqlalchemy as sa
+
+from vpp.application.cycle_record import baseline_of
+from vpp.application.delivery.baseline_freezing import BASELINE
+from vpp.application.loops.cycle_inputs import CYCLE
+from vpp.dispatch.requests.forgotten import FORGOTTEN
+from vpp.domain.resource import Adapter
+from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.membership import membership_at
+from vpp.ports import Journal
+from vpp.record.bodies.fields import Fields
+from vpp.storage.registry import SqlRegistry
+from vpp.storage.sql import registry, registry_history, storing
+
+Span = tuple[int, float, float]
+"""Fleet row, and the epoch seconds from which and until which."""
+Progress = Callable[[int], object]
+_EDGE_S = SECONDS_PER_MINUTE
+"""Before a session begins its car is seen, and after it has ended its last meter comes."""
+_SHOWN_EVERY = 1000
+
+
+def station_spans(engine: sa.Engine, ids: Sequence[str], end_s: float) -> Iterator[Span]:
+    """Yield the connectors of some charging stations, each for as long as it had the station's address."""
+    versions: dict[str, list[tuple[float, str]]] = {}
+    then = sa.select(registry_history.c.id, registry_history.c.until_s, registry_history.c.body)
+    now = sa.select(registry.c.id, registry.c.position, registry.c.body)
+    with storing("the registry"), engine.connect() as connection:
+        for row in connection.execute(
+            then.where(registry_history.c.kind == "resource").order_by(registry_history.c.version)
+        ):
+            versions.setdefault(row.id, []).append((float(row.until_s), row.body))
+        for row in connection.execute(now.where(registry.c.kind == "resource")).all():
+            bodies = [*versions.get(row.id, ()), (end_s, row.body)]
+            begins = [0.0, *(until_s for until_s, _ in bodies)]
+            for from_s, (until_s, body) in zip(begins, bodies, strict=False):
+                if _station(body) in ids:
+                    yield int(row.position), from_s, until_s
+
+
+def session_spans(
+    journal: Journal, is_theirs: Callable[[str], bool], end_s: float, progress: Progress = lambda _: None
+) -> list[Span]:
+    """Return the rows of some charging sessions, each from before its begin until after its end; reads the journal.
+
+    A session of which the begin was pruned is left out: nobody knows since when the row was its driver's.
+    """
+    begun: dict[str, tuple[int, float]] = {}
+    spans: list[Span] = []
+    for count, entry in enumerate(journal.entries((CYCLE,)), start=1):
+        for event in Fields(entry.body, CYCLE).parts("sessions"):
+            name = event.text("session_id")
+            if not is_theirs(name):
+                continue
+            if event.text("event") == "SessionStarted":
+                begun[name] = event.integer("row"), event.number("at_s")
+            elif event.text("event") == "SessionEnded" and name in begun:
+                row, from_s = begun.pop(name)
+                spans.append((row, from_s - _EDGE_S, event.number("at_s") + _EDGE_S))
+        if count % _SHOWN_EVERY == 0:
+            progress(count)
+    return [*spans, *((row, from_s - _EDGE_S, end_s) for row, from_s in begun.values())]
+
+
+def operator_spans(engine: sa.Engine, operator_id: str, end_s: float) -> Iterator[Span]:
+    """Yield the devices at an operator's sites, each for as long as it was there."""
+    index = SqlRegistry(engine).load()
+    place = next(place for place, one in enumerate(index.operators) if one.id == operator_id)
+    changes = sorted({one.until_s for one in index.former_owners})
+    for from_s, until_s in pairwise([0.0, *changes, end_s]):
+        for row in np.flatnonzero(membership_at(index, from_s).operator == place).tolist():
+            yield int(row), from_s, until_s
+
+
+def settled_rows(journal: Journal, rows: frozenset[int]) -> dict[int, set[int]]:
+    """Return which of some rows a request that is not forgotten measures, by epoch seconds of an interval's start."""
+    measured: dict[str, dict[int, set[int]]] = {}
+    for entry in journal.entries((BASELINE, FORGOTTEN)):
+        if entry.kind == FORGOTTEN:
+            for request_id in Fields(entry.body, FORGOTTEN).sequence("ids"):
+                measured.pop(str(request_id), None)
+            continue
+        baseline = baseline_of(entry.body)
+        known = set(np.flatnonzero(np.isfinite(baseline.power_kw).any(axis=1)).tolist()) & rows
+        starts = (int(baseline.grid.start_s) + baseline.grid.step_s * step for step in range(baseline.grid.count))
+        if known:
+            measured[str(entry.body["request_id"])] = dict.fromkeys(starts, known)
+    kept: dict[int, set[int]] = {}
+    for intervals in measured.values():
+        for start_s, known in intervals.items():
+            kept.setdefault(start_s, set()).update(known)
+    return kept
+
+
+def _station(body: str) -> str:
+    """Return the charging station of a saved resource, empty where it is none."""
+    resource = Fields(json.loads(body), "resource")
+    if resource.text("adapter", "") != Adapter.OCPP.value:
+        return ""
+    return resource.text("address", "").rpartition("/")[0]
