@@ -6,8 +6,6 @@ same class, at all ages; so a row is taken to be read as often as its peers unle
 could be.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from numerics.jit import njit
@@ -19,16 +17,11 @@ from vpp.fleet.index import CLASSES, FleetIndex
 
 _MEMORY_S = 600.0
 """Time constant in which the age of readings is averaged."""
+_LOOK_S = 27.0
+"""Least time between two looks: each goes through the whole fleet."""
 _CLEARLY = 2.5
 """A row whose mean age is more than this many times its peers' is read more seldom than they are: of a common period
 none exceeds twice the mean."""
-
-
-class _Ages(NamedTuple):
-    """Mean age of every row's readings, and the weight of what it was averaged from; changed in place, ``(n,)``."""
-
-    mean_s: FloatArray
-    weight_s: FloatArray
 
 
 class MeterCadence:
@@ -39,29 +32,36 @@ class MeterCadence:
     """
 
     def __init__(self, index: FleetIndex) -> None:
-        self._ages = _Ages(np.empty(0), np.empty(0))
-        self._at_s = float("nan")
+        self._mean_s: FloatArray = np.empty(0)
+        self._at_s, self._seen_s = float("-inf"), 0.0
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
         """Take a fleet that has grown or changed."""
-        more = len(index) - len(self._ages.mean_s)
-        self._ages = _Ages(
-            np.append(self._ages.mean_s, np.full(more, np.nan)), np.append(self._ages.weight_s, np.zeros(more))
-        )
+        self._mean_s = np.append(self._mean_s, np.full(len(index) - len(self._mean_s), np.nan))
         self._charging = index.is_class(*CHARGING)
         self._peers: IdArray = index.adapter_code.astype(np.int64) * len(CLASSES) + index.class_code
 
     def observe(self, state: FleetState) -> None:
         """Take a snapshot; rows without a link or a car, or never read, are passed over."""
-        elapsed_s = 1.0 if np.isnan(self._at_s) else state.at_s - self._at_s
+        elapsed_s = state.at_s - self._at_s
+        if elapsed_s < _LOOK_S:
+            return
         self._at_s = state.at_s
-        present = state.connected & (state.plugged | ~self._charging)
-        _averaged(self._ages, state.at_s, max(elapsed_s, 0.0), read_only(state.power_at_s), read_only(present))
+        self._seen_s = min(self._seen_s + min(elapsed_s, _MEMORY_S), _MEMORY_S)
+        _averaged(
+            self._mean_s,
+            state.at_s,
+            min(elapsed_s / self._seen_s, 1.0),
+            read_only(state.power_at_s),
+            read_only(state.connected),
+            read_only(state.plugged),
+            read_only(self._charging),
+        )
 
     def period_s(self) -> FloatArray:
         """Return the time between two readings of every row, seconds, NaN where nothing is known, shape ``(n,)``."""
-        mean_s = self._ages.mean_s
+        mean_s = self._mean_s
         known = ~np.isnan(mean_s)
         count = int(self._peers.max(initial=-1)) + 1
         rows = np.bincount(self._peers[known], minlength=count)
@@ -72,12 +72,18 @@ class MeterCadence:
 
 
 @njit()
-def _averaged(ages: _Ages, now_s: float, elapsed_s: float, read_s: FloatArray, present: BoolArray) -> None:
-    mean_s, weight_s = ages
+def _averaged(  # noqa: PLR0917 - a kernel takes arguments by position
+    mean_s: FloatArray,
+    now_s: float,
+    share: float,
+    read_s: FloatArray,
+    connected: BoolArray,
+    plugged: BoolArray,
+    charging: BoolArray,
+) -> None:
+    """Average the age of each row's reading into ``mean_s``, with the weight ``share``."""
     for row in range(len(read_s)):
         age_s = now_s - read_s[row]
-        if not present[row] or not age_s < np.inf:
-            continue
-        weight_s[row] = min(weight_s[row] + elapsed_s, _MEMORY_S)
-        share = elapsed_s / weight_s[row] if weight_s[row] > 0.0 else 1.0
-        mean_s[row] = age_s if np.isnan(mean_s[row]) else mean_s[row] + share * (age_s - mean_s[row])
+        if connected[row] and (plugged[row] or not charging[row]) and age_s < np.inf:
+            before_s = mean_s[row]
+            mean_s[row] = age_s if np.isnan(before_s) else before_s + share * (age_s - before_s)

@@ -118,8 +118,9 @@ class RegulationControl:
             asked_kw = followed.asked_kw
             setpoint = cycle_setpoints_kw(self.portfolio.follower(name), followed, reservation)
             self._followed[name] = (s.number, followed)
-            spread_kw = float(np.sqrt(estimate.variance[s.portfolio.rows].sum()))
-            self.portfolio.estimate(name, s.at_s, asked_kw, reservation.answered_kw, spread_kw)
+            if s.phase is Phase.HOLDING:
+                spread_kw = float(np.sqrt(estimate.variance @ s.portfolio.rows))
+                self.portfolio.estimate(name, s.at_s, asked_kw, reservation.answered_kw, spread_kw)
         result = regulation_control(s, seen, memory, setpoint, asked_kw)
         holding = s.phase is Phase.HOLDING
         if holding:

@@ -72,6 +72,7 @@ class FollowSettings:
             good what their sessions' baselines take as taken, and others have to give as much.
         spare_ratio: Power that the rows of the grades in use have together, as a share of the reserved power: the rest
             makes up for rows that fail.
+        choice_s: Time between two looks at which grades are needed.
         drift: Energy of stores.
     """
 
@@ -84,6 +85,7 @@ class FollowSettings:
     meter_s: float = 120.0
     correction_ratio: float = 0.15
     spare_ratio: float = 1.25
+    choice_s: float = 20.0
     drift: StoreDrift = field(default_factory=StoreDrift)
 
 
@@ -143,6 +145,7 @@ class RegulationFollower:
         s = self._settings = settings or FollowSettings()
         self._aim_ratio, self._tree = dispatch.caps.aim_ratio, tree
         self._capacity_kw, self._grade, self._offered_kw = capacity_kw, 0, (0.0, 0.0)
+        self._chosen_s = float("-inf")
         self._halves = TwoSided(index.is_class(*STORING) & (index.nameplate.p_min_kw < 0.0))
         both = len(self._halves)
         self._order = MeritOrder(
@@ -209,7 +212,7 @@ class RegulationFollower:
         taking = self._able(state, reservation.holding, base_kw)
         low, high = self._ranges(state, taking, base_kw, reservation.kept)
         low, high = np.where(pinned & taking, state.power_kw, low), np.where(pinned & taking, state.power_kw, high)
-        low, high = self._chosen(low, high, base_kw, pinned, reservation.grade)
+        low, high = self._chosen(state.at_s, (low, high), base_kw, pinned, reservation.grade)
         elapsed_s = 0.0 if np.isnan(self._seen_s) else max(state.at_s - self._seen_s, 0.0)
         self._seen_s = state.at_s
         self._remember(state, taking, elapsed_s)
@@ -276,19 +279,33 @@ class RegulationFollower:
         return np.where(kept, stay, np.fmin(low, high)), np.where(kept, stay, high)
 
     def _chosen(
-        self, low: FloatArray, high: FloatArray, base_kw: FloatArray, pinned: BoolArray, grade: CodeArray | None
+        self,
+        now_s: float,
+        ranges: tuple[FloatArray, FloatArray],
+        base_kw: FloatArray,
+        pinned: BoolArray,
+        grade: CodeArray | None,
     ) -> tuple[FloatArray, FloatArray]:
-        """Return the ranges with rows of a grade that is not needed left at their base."""
+        """Return ``ranges``, least and greatest powers, with rows of a grade that is not needed left at their base."""
+        low, high = ranges
         if grade is None or not grade.any():
             return low, high
-        need_kw, base = self._settings.spare_ratio * self._capacity_kw, np.clip(base_kw, low, high)
+        if not now_s < self._chosen_s + self._settings.choice_s:
+            self._chosen_s = now_s
+            self._choose(low, high, np.clip(base_kw, low, high), grade)
+        left = np.flatnonzero((grade > self._grade) & ~pinned & ~np.isnan(low))
+        base = np.clip(base_kw[left], low[left], high[left])
+        low[left] = high[left] = base
+        return low, high
+
+    def _choose(self, low: FloatArray, high: FloatArray, base: FloatArray, grade: CodeArray) -> None:
+        """Choose the highest grade whose rows are moved."""
+        need_kw = self._settings.spare_ratio * self._capacity_kw
         cut_kw, raise_kw = np.nan_to_num(base - low), np.nan_to_num(high - base)
         least = min(self._grade + self._held_back, int(grade.max()))
         self._grade = chosen_grade(grade, cut_kw, raise_kw, need_kw=need_kw, at_least=least)
         used = grade <= self._grade
         self._offered_kw = (float(cut_kw[used].sum()), float(raise_kw[used].sum()))
-        left = ~used & ~pinned
-        return np.where(left, base, low), np.where(left, base, high)
 
     @property
     def _held_back(self) -> bool:

@@ -81,7 +81,6 @@ class MeteredResponse:
                 the last snapshot.
         """
         before_kw, self._base_kw = self._base_kw, base_kw
-        then_kw = np.where(steps & ~np.isnan(before_kw), before_kw, base_kw)
         final = int(np.searchsorted(self._open_s, state.at_s - self._within_s, side="right"))
         _spread(
             self._last,
@@ -90,7 +89,8 @@ class MeteredResponse:
             final,
             state.at_s,
             read_only(state.power_at_s),
-            read_only(then_kw - state.power_kw),
+            read_only(state.power_kw),
+            (read_only(before_kw), read_only(base_kw), read_only(steps)),
             read_only(state.connected),
             read_only(state.quality),
             read_only(rows),
@@ -110,23 +110,27 @@ def _spread(  # noqa: PLR0917 - a kernel takes arguments by position
     final: int,
     now_s: float,
     read_s: FloatArray,
-    change_kw: FloatArray,
+    power_kw: FloatArray,
+    base: tuple[FloatArray, FloatArray, BoolArray],
     connected: BoolArray,
     quality: CodeArray,
     rows: BoolArray,
 ) -> None:
     """Add each row's change to the open instants that its new reading passes, and to the final ones it has not."""
+    base_before_kw, base_now_kw, steps = base
     for row in range(len(read_s)):
         if not rows[row]:
             continue
         before_s, before_kw = last.at_s[row], last.change_kw[row]
         good = connected[row] and (quality[row] == _GOOD or quality[row] == _SUBSTITUTED)
-        if not good or np.isnan(change_kw[row]):
+        base_kw = base_before_kw[row] if steps[row] and not np.isnan(base_before_kw[row]) else base_now_kw[row]
+        change_kw = base_kw - power_kw[row]
+        if not good or np.isnan(change_kw):
             last.at_s[row], last.change_kw[row] = now_s, 0.0
             continue
         at_s, kw, first = before_s, before_kw, np.isinf(before_s)
         if read_s[row] > before_s:
-            at_s, kw = read_s[row], change_kw[row]
+            at_s, kw = read_s[row], change_kw
         begin = len(open_s) if at_s > before_s else final
         for place in range(begin - 1, -1, -1):
             instant_s = open_s[place]

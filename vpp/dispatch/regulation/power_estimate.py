@@ -47,12 +47,12 @@ class EstimatedPower(NamedTuple):
     """Estimated power at one instant; shape ``(n_resources,)`` each.
 
     Attributes:
-        power_kw: Load positive; the last reading in rows that follow no signal, NaN where there is none.
-        variance: Of it, kW²; 0 in rows that follow no signal.
+        ahead_kw: By how much each row is above its last reading; 0 in rows without a command, whose reading stands.
+        variance: Of that, kW²; 0 likewise.
         silent: Rows that have not answered their commands, by readings made since.
     """
 
-    power_kw: FloatArray
+    ahead_kw: FloatArray
     variance: FloatArray
     silent: BoolArray
 
@@ -64,7 +64,7 @@ class _Filter(NamedTuple):
         share: Share of the way that it goes.
         doubt: Variance of that.
         from_kw: Power from which the command in force moves it.
-        target_kw: Where to, NaN before the first.
+        target_kw: Where to, NaN while it has none and is where it would be by itself.
         since_s: When that was accepted.
         read_s: When the last reading was made.
         shown_kw: Estimate at the last snapshot, NaN before the first.
@@ -127,7 +127,8 @@ class PowerEstimator:
         """
         elapsed_s = 0.0 if np.isnan(self._at_s) else max(state.at_s - self._at_s, 0.0)
         self._at_s = state.at_s
-        estimate = EstimatedPower(np.array(state.power_kw), np.zeros(len(state)), np.zeros(len(state), dtype=np.bool_))
+        count = len(state)
+        estimate = EstimatedPower(np.zeros(count), np.zeros(count), np.zeros(count, dtype=np.bool_))
         _estimated(
             self._rows,
             self._device,
@@ -165,12 +166,15 @@ def _estimated(  # noqa: PLR0917 - a kernel takes arguments by position
     held, accepted = commands.in_force, commands.unconfirmed
     forget = min(elapsed_s / _FORGET_S, 1.0)
     for row in rows:
+        if np.isnan(held.dispatch_kw[row]) and np.isnan(own.target_kw[row]):
+            continue
         shown = power_kw[row]
         if np.isnan(shown) or (quality[row] != _GOOD and quality[row] != _SUBSTITUTED):
             own.target_kw[row] = own.shown_kw[row] = np.nan
             continue
         target, since_s = held.dispatch_kw[row], held.since_s[row]
-        if np.isnan(target):
+        free = np.isnan(target)
+        if free:
             target, since_s = uncontrolled_kw[row], held.released_s[row]
         elif accepted.id[row] > 0:
             since_s = max(since_s, accepted.accepted_s[row])
@@ -188,8 +192,10 @@ def _estimated(  # noqa: PLR0917 - a kernel takes arguments by position
         estimate = own.from_kw[row] + own.share[row] * along * move if moving else shown
         noise = _NOISE_RATIO * abs(shown) + _NOISE_KW
         spread = noise * noise + own.wander[row] * max(now_s - read_s[row], 0.0)
-        out.power_kw[row] = own.shown_kw[row] = estimate
+        out.ahead_kw[row], own.shown_kw[row] = estimate - shown, estimate
         out.variance[row] = spread + (own.doubt[row] * along * move * move if moving else 0.0)
+        if free and not moving:
+            own.target_kw[row] = own.shown_kw[row] = np.nan
         out.silent[row] = own.share[row] < _SILENT_SHARE and own.doubt[row] < _SURE_VARIANCE
 
 

@@ -66,7 +66,7 @@ def estimated_change_kw(s: Situation, seen: FlexibilityScan, estimate: Estimated
     """
     state, rows = s.picture.state, s.portfolio.rows
     counted = rows & state.connected
-    since_kw = float(np.nansum((estimate.power_kw - state.power_kw)[counted]))
+    since_kw = float(estimate.ahead_kw @ counted)
     return s.portfolio.baseline_kw - seen.measured_kw - since_kw
 
 

@@ -174,7 +174,9 @@ def test_they_are_moved_where_limits_keep_the_others_from_being_enough() -> None
     played = Played(limit_kw=200.0, drift=NO_DRIFT, spare_ratio=1.0)
     cars = played.index.is_class(ResourceClass.EV)
     played.grade = np.where(cars, 2, 0).astype(np.uint8)
+    played.refresh()
     assert not played.follower._width_kw[cars].any()
     for _ in range(3):
+        played.at_s += 60.0
         played.refresh()
     assert (played.follower._width_kw[cars] > 0.0).all()
