@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import structlog
 
 from vpp.application.requests.shadow_quotes import next_turn_s
-from vpp.dispatch.requests.phases import PhaseTimes
+from vpp.dispatch.requests.book import RequestBook
+from vpp.dispatch.requests.phases import PhaseTimes, areas_overlap, was_given, windows_overlap
 from vpp.domain.errors import VppError
-from vpp.domain.request import DispatchRequest, Product, RequestDraft, RequestState, Verdict
-from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.domain.request import CITY, DispatchRequest, Product, RequestDraft, RequestState, Verdict
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
 from vpp.lab.simulate.city import VirtualCity
 from vpp.lab.simulate.planned_requests import PlannedRequest
 from vpp.lab.twin.signals import regd_like
@@ -23,6 +26,9 @@ _LEAD_S = 60.0
 
 _SIGNAL_S = 4.0
 """Time between two values of a regulation signal."""
+
+_SAMPLES = 15
+"""Instants an interval's mean is taken from."""
 
 _SETTLING_S = 30.0 * SECONDS_PER_MINUTE
 """Time after a rebound watch until the last interval is metered and settled."""
@@ -169,3 +175,38 @@ class Day:
 
 def _not_in_the_past(planned: PlannedRequest, clock: Clock) -> PlannedRequest:
     return planned if planned.submit_s >= clock.now_s() else replace(planned, submit_s=clock.now_s())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BesideIt:
+    """Requests that overlap one, as far as its judgement needs them.
+
+    Attributes:
+        area: Area in which their sum is judged: the request's own, or the whole city where theirs is another.
+        due_kw: Mean power due to them in each 15-minute interval of the hold, shape ``(n_intervals,)``.
+    """
+
+    area: str
+    due_kw: FloatArray
+
+    @classmethod
+    def of(cls, request: DispatchRequest, book: RequestBook) -> "BesideIt":
+        """Return what is beside a request, which was committed to."""
+        start_s, end_s = request.draft.start_at.timestamp(), request.draft.end_at.timestamp()
+        edges_s = np.append(np.arange(start_s, end_s, STEP_S), end_s)
+        others = [other for other in book.all() if _is_beside(other, request, book)]
+        instants_s = edges_s[:-1, None] + (np.arange(_SAMPLES) + 0.5) / _SAMPLES * np.diff(edges_s)[:, None]
+        due_kw = np.zeros(len(instants_s))
+        for other in others:
+            target_kw = [book.timetable(other.id).target_at(at_s) for at_s in instants_s.ravel().tolist()]
+            due_kw += np.reshape(target_kw, instants_s.shape).mean(axis=1)
+        own = all(other.draft.area == request.draft.area for other in others)
+        return cls(area=request.draft.area if own else CITY, due_kw=due_kw)
+
+
+def _is_beside(other: DispatchRequest, request: DispatchRequest, book: RequestBook) -> bool:
+    """Return whether something was due to another call in an overlapping area while it was to a request."""
+    if other.id == request.id or other.draft.is_drill or not areas_overlap(other.draft.area, request.draft.area):
+        return False
+    times = book.timetable(other.id)
+    return was_given(other, times, times.watched_s) and windows_overlap(times, book.timetable(request.id))

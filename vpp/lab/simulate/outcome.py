@@ -17,7 +17,7 @@ from vpp.domain.request import DispatchRequest, RequestState
 from vpp.domain.telemetry import BoolArray, RowArray
 from vpp.fleet.calendar import SHANGHAI
 from vpp.fleet.index import CLASSES, FleetIndex
-from vpp.lab.simulate.day import Day, RequestResult
+from vpp.lab.simulate.day import BesideIt, Day, RequestResult
 from vpp.lab.simulate.presets import Preset
 from vpp.lab.simulate.recorder import GroupMinutes, MinuteRecorder
 from vpp.lab.simulate.tables import TransformerTable
@@ -121,19 +121,20 @@ def _judge(result: RequestResult, day: Day, truth: Truth) -> JudgedRequest | Non
     performance = day.city.plant.performance(request.id)
     if performance is None:
         return None
+    beside = BesideIt.of(request, day.city.service.core.engine.book)
     trace = day.city.connection_points.trace(request.id, request.accepted_kw or request.draft.target_kw)
     return JudgedRequest(
         result=result,
         request=request,
         performance=performance,
-        truth=_by_twin(request, truth, PREPARED),
-        ordinary=_by_twin(request, truth, ORDINARY),
+        truth=_by_twin(request, beside, truth, PREPARED),
+        ordinary=_by_twin(request, beside, truth, ORDINARY),
         connection_point={} if trace is None else agc_score.judged(trace),
         estimated=estimated_scores_of(day.city.plant.regulation(request.id)) if performance.regulation else {},
     )
 
 
-def _by_twin(request: DispatchRequest, truth: Truth, against: int) -> Mapping[str, Any]:
+def _by_twin(request: DispatchRequest, beside: BesideIt, truth: Truth, against: int) -> Mapping[str, Any]:
     start_s, end_s = request.draft.start_at.timestamp(), request.draft.end_at.timestamp()
     if not len(truth.end_s) or truth.end_s[-1] < end_s:
         return {}
@@ -143,8 +144,9 @@ def _by_twin(request: DispatchRequest, truth: Truth, against: int) -> Mapping[st
         end_s=end_s,
         target_kw=request.accepted_kw or request.draft.target_kw,
         direction=request.draft.direction,
-        area=request.draft.area,
+        area=beside.area,
         against=against,
+        beside_kw=beside.due_kw,
     )
 
 

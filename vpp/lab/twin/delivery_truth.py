@@ -28,6 +28,7 @@ def judge(
     direction: Direction | str,
     area: str = CITY,
     against: int = PREPARED,
+    beside_kw: FloatArray | float = 0.0,
 ) -> dict[str, Any]:
     """Return the power truly delivered in the hold ``[start_s, end_s)``, and the limits and promises broken for it.
 
@@ -40,6 +41,10 @@ def judge(
     greatest kW above its limit), ``promises_broken``, ``broken_sessions`` (numbers), ``sessions``,
     ``limits_not_restored``, ``rebound_peak_kw`` (greatest 15-minute mean the wrong way after the hold).
 
+    Requests that overlap are judged by their sum: ``beside_kw`` is what others are due in the area in each interval of
+    the hold, one value for all or shape ``(n_intervals,)``. They are taken to deliver it, so that what their sum lacks
+    is lacking in ``delivered_kw``, and the accuracy is that of the sum.
+
     Raises:
         InputError: The record does not hold the whole window, or the area is not in it.
     """
@@ -50,7 +55,9 @@ def judge(
     change_kw = sign * (net_kw[against] - net_kw[ACTUAL])
     edges_s = [*np.arange(start_s, end_s, STEP_S).tolist(), end_s]
     delivered_kw = _means(truth, change_kw, edges_s)
-    accuracy = 1.0 - np.abs(delivered_kw - target_kw) / target_kw
+    due_kw = target_kw + np.asarray(beside_kw)
+    accuracy = 1.0 - np.abs(delivered_kw - due_kw) / due_kw
+    delivered_kw = delivered_kw - beside_kw
     after_s = np.arange(end_s, float(truth.end_s[-1]), STEP_S).tolist()
     after_kw = _means(truth, -change_kw, [*after_s, float(truth.end_s[-1])])
     broken = broken_promises(truth.sessions, float(truth.end_s[-1]))

@@ -62,6 +62,17 @@ def test_down_regulation_counts_the_other_way() -> None:
     assert verdict["accuracy_true_ratio"] == pytest.approx(0.5, abs=0.01)
 
 
+def test_what_is_due_beside_a_request_is_judged_with_it() -> None:
+    model = twin()
+    recorder = TruthRecorder(model)
+    order_batteries(model, -50.0, NOON_S + 1800)
+    recorder.advance(NOON_S + 1800)
+    hold = {"start_s": NOON_S, "end_s": NOON_S + 1800, "direction": "up"}
+    both = judge(recorder.truth(), target_kw=150.0, beside_kw=np.array([100.0, 150.0]), **hold)  # type: ignore[arg-type] # a hold
+    assert both["delivered_kw"] == pytest.approx([150.0, 100.0], abs=5.0)
+    assert both["interval_accuracy_ratio"] == pytest.approx([1.0, 1.0 - 50.0 / 300.0], abs=0.02)
+
+
 def test_values_left_behind_are_counted() -> None:
     model = twin()
     recorder = TruthRecorder(model)
