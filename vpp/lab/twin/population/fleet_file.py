@@ -36,7 +36,7 @@ _PLACING = (
 )
 _ALL = "all"
 _LIMITS = "limits"
-KEPT_BY_THE_SERVICE = {f.name for f in fields(FleetMember)} - {"id"}
+KEPT_BY_THE_SERVICE = {f.name for f in fields(FleetMember)} - {"id"} | {"share_kw"}
 """Validity and version of a member: no file states them."""
 _ADAPTER = {
     ResourceClass.EV: Adapter.OCPP,
