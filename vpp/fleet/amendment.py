@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vpp.domain.errors import InputError, UnknownIdError
-from vpp.domain.resource import Adapter
+from vpp.domain.resource import Adapter, Resource
 from vpp.domain.telemetry import RowArray
 from vpp.fleet.index import FleetIndex
 from vpp.fleet.members.member_codec import KIND_OF, KINDS, FleetMember
@@ -71,11 +71,14 @@ def changed_rows(before: FleetIndex, after: FleetIndex) -> list[int]:
     for first in range(0, len(old), _BLOCK):
         if old[first : first + _BLOCK] != new[first : first + _BLOCK]:  # equal where they are the same objects
             both = zip(old[first : first + _BLOCK], new[first : first + _BLOCK], strict=False)
-            # By their text: a NaN that was read twice is not equal to itself.
-            differ += [
-                row for row, (one, other) in enumerate(both, first) if one is not other and repr(one) != repr(other)
-            ]
+            differ += [row for row, (one, other) in enumerate(both, first) if one is not other and _differ(one, other)]
     return sorted({*differ, *(set(before.withheld) ^ set(after.withheld))})
+
+
+def _differ(one: Resource, other: Resource) -> bool:
+    """Return whether two resources differ; a version stands for what was changed under it."""
+    # By their text, which takes long: a NaN that was read twice is not equal to itself.
+    return one.version != other.version or repr(one) != repr(other)
 
 
 class RowChanges(NamedTuple):

@@ -37,7 +37,7 @@ _PLACING = (
 _ALL = "all"
 _LIMITS = "limits"
 KEPT_BY_THE_SERVICE = {f.name for f in fields(FleetMember)} - {"id"} | {"share_kw"}
-"""Validity and version of a member: no file states them."""
+"""Validity, version and share of a member: no file states them."""
 _ADAPTER = {
     ResourceClass.EV: Adapter.OCPP,
     ResourceClass.V2G: Adapter.OCPP,
