@@ -48,7 +48,8 @@ class CycleResult:
         transformer_load_kw: Net load of every transformer by what the meters last showed that could be believed, shape
             ``(n_transformers,)``.
         transformer_expected_kw: The same once every command has taken effect.
-        session_kw: What every EV row would take undispatched, NaN in other rows, shape ``(n_resources,)``.
+        own_kw: What rows would take undispatched by their own meters, NaN where none is followed, shape
+            ``(n_resources,)``.
         capped_rows: Number of rows that are held for a transformer's cap.
         below_promise: Rows whose session is kept for its driver and yet held lower for a transformer's cap, rising;
             shape ``(n,)``.
@@ -60,7 +61,7 @@ class CycleResult:
     transitions: tuple[Transition, ...]
     transformer_load_kw: FloatArray
     transformer_expected_kw: FloatArray
-    session_kw: FloatArray
+    own_kw: FloatArray
     capped_rows: int
     unrestored_rows: int
     below_promise: RowArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))

@@ -27,6 +27,7 @@ from vpp.dispatch.cycle_result import CycleResult, Progress
 from vpp.dispatch.flexibility.accounted_load import LoadAccounting
 from vpp.dispatch.flexibility.car_power import CarPower
 from vpp.dispatch.flexibility.fairness import SHED_TIME, Fairness
+from vpp.dispatch.flexibility.own_meters import OwnMeters
 from vpp.dispatch.record import Record
 from vpp.dispatch.regulation.control import RegulationControl
 from vpp.dispatch.request_control import Controlled, RequestControl
@@ -45,7 +46,6 @@ from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.record.state_codec import StateTree
-from vpp.state.counterfactual import SessionCounterfactual
 
 __all__ = ["SHED_TIME", "TRACKING", "CycleResult", "DispatchEngine", "Progress"]
 _SHED_TIME_S = 900
@@ -90,7 +90,7 @@ class DispatchEngine:
         self._portfolios = Portfolios(index)
         self._planned = PlannedPowers()
         self._trusting_until_s = float("-inf")
-        self._sessions = SessionCounterfactual(len(index))
+        self._own_meters = OwnMeters(len(index))
         self._cars = CarPower(index)
         self._fairness = Fairness(settings.merit, recovery_s=settings.allocation.rebound.recovery_s)
         self._shed_recorded_s = float("-inf")
@@ -107,7 +107,7 @@ class DispatchEngine:
         self._assignments.grow(len(index))
         self._portfolios.resize(index)
         self._default_kw = np.full(len(index), np.nan)
-        self._sessions.resize(len(index))
+        self._own_meters.resize(len(index))
         self._cars.resize(index)
         self._accounting.resize(len(index))
         self._fairness.resize(len(index))
@@ -178,7 +178,7 @@ class DispatchEngine:
         transitions = self.book.advance(now_s)
         self.outbox.observe(state)
         accounted = self._accounting.account(state, self.outbox.columns.in_force)
-        session_kw, planned_kw = self._observe(state, redispatch)
+        own_kw, planned_kw = self._observe(state, redispatch)
         self._assignments.withdraw(self.index.out_of_service, now_s)
         active = {
             request.id: self._portfolios.frozen(request, baselines.get(request.id), portfolios or {})
@@ -186,10 +186,12 @@ class DispatchEngine:
             if self.book.timetable(request.id).active_at(now_s)
         }
         self._portfolios.keep(active)
+        curves = [(self._requests.number(request_id), one.curve) for request_id, one in active.items()]
+        self._own_meters.add_loads(own_kw, state, curves)
         self._set_defaults(state, schedule, list(active.values()))
         self._assignments.activate(self._safe.look())
         self.regulation.begin(accounted)
-        controlled = self._control(state, active, planned_kw, session_kw) if active else ()
+        controlled = self._control(state, active, planned_kw, own_kw) if active else ()
         rows = self._rows()
         self._end_requests(rows, controlled, now_s)
         arbitrated = self._arbiter.arbitrate(
@@ -203,7 +205,7 @@ class DispatchEngine:
         batch = self._send(state, controlled, arbitrated)
         self.regulation.end(state, arbitrated.loads)
         self._settle(now_s, arbitrated.rows)
-        return self._result(state, controlled, arbitrated, batch=batch, session_kw=session_kw, moved=transitions)
+        return self._result(state, controlled, arbitrated, batch=batch, own_kw=own_kw, moved=transitions)
 
     def tick(self, now_s: float) -> SetpointBatch:
         """Follow the regulation signals by the last cycle's picture; return the commands that are due, journalled."""
@@ -267,12 +269,12 @@ class DispatchEngine:
         self._assignments.observe_returns(rows, state.power_kw, now_s, within_s)
         commanded = np.zeros(len(self.index), dtype=np.bool_)
         commanded[rows] = ~np.isnan(held.setpoint_kw[rows])
-        session_kw = self._sessions.update(state, held=commanded, noted_kw=held.uncontrolled_kw)
+        own_kw = self._own_meters.sessions_kw(state, held=commanded, noted_kw=held.uncontrolled_kw)
         planned_kw = self._planned.at(redispatch, now_s, len(self.index))
         self._fairness.follow(state, held, rows, planned_kw)
         self._cars.follow(state)
         self.regulation.cadence.observe(state)
-        return session_kw, planned_kw
+        return own_kw, planned_kw
 
     def _set_defaults(self, state: FleetState, schedule: Schedule | None, frozen: Sequence[FrozenPortfolio]) -> None:
         planned = self.index.rows_of(*self._settings.devices.plan_classes)
@@ -294,7 +296,7 @@ class DispatchEngine:
         state: FleetState,
         active: Mapping[str, FrozenPortfolio],
         planned_kw: FloatArray | None,
-        session_kw: FloatArray,
+        own_kw: FloatArray,
     ) -> Sequence[Controlled]:
         """Return the control of the active requests."""
         picture = Picture(
@@ -308,7 +310,7 @@ class DispatchEngine:
             trusting=state.at_s < self._trusting_until_s,
             settings=self._settings,
         )
-        return self._requests.control(picture, active, session_kw=session_kw, shed_s=self._fairness.shed_s)
+        return self._requests.control(picture, active, own_kw=own_kw, shed_s=self._fairness.shed_s)
 
     def _end_requests(self, rows: RowArray, controlled: Sequence[Controlled], now_s: float) -> None:
         """Release the rows of requests that are over; journal shed time now and then, so that a restart keeps turns."""
@@ -353,7 +355,7 @@ class DispatchEngine:
         arbitrated: Arbitrated,
         *,
         batch: SetpointBatch,
-        session_kw: FloatArray,
+        own_kw: FloatArray,
         moved: Sequence[Transition],
     ) -> CycleResult:
         held, rows = self._assignments.columns, arbitrated.rows
@@ -366,7 +368,7 @@ class DispatchEngine:
             transitions=tuple(moved),
             transformer_load_kw=arbitrated.loads.known_kw,
             transformer_expected_kw=arbitrated.loads.most_kw,
-            session_kw=session_kw,
+            own_kw=own_kw,
             capped_rows=int(np.count_nonzero(capped)),
             unrestored_rows=int(np.count_nonzero(unwanted & limited)),
             below_promise=arbitrated.below_promise,

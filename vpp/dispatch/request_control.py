@@ -102,7 +102,7 @@ class RequestControl:
         picture: Picture,
         active: Mapping[str, FrozenPortfolio],
         *,
-        session_kw: FloatArray,
+        own_kw: FloatArray,
         shed_s: Callable[[], FloatArray],
     ) -> list[Controlled]:
         """Return the control of all active requests, oldest first; rows are assigned on the way.
@@ -110,12 +110,13 @@ class RequestControl:
         Args:
             picture: The fleet.
             active: Portfolios of the active requests by id.
-            session_kw: Undispatched power of every EV row, NaN in other rows, shape ``(n_resources,)``.
+            own_kw: Undispatched power of every row by its own meter, NaN where none is followed, shape
+                ``(n_resources,)``.
             shed_s: Returns how long each row was shed lately, likewise; asked for regulation only.
         """
         controlled = []
         for request_id, frozen in active.items():
-            one = self._control(picture, self._book.get(request_id), frozen, session_kw=session_kw, shed_s=shed_s)
+            one = self._control(picture, self._book.get(request_id), frozen, own_kw=own_kw, shed_s=shed_s)
             self._flag(picture, one)
             controlled.append(one)
         return controlled
@@ -184,7 +185,7 @@ class RequestControl:
         request: DispatchRequest,
         frozen: FrozenPortfolio,
         *,
-        session_kw: FloatArray,
+        own_kw: FloatArray,
         shed_s: Callable[[], FloatArray],
     ) -> Controlled:
         at_s = picture.state.at_s
@@ -192,7 +193,7 @@ class RequestControl:
             request=request,
             number=self.number(request.id),
             times=self._book.timetable(request.id),
-            portfolio=portfolio_at(frozen, at_s, session_kw),
+            portfolio=portfolio_at(frozen, at_s, own_kw),
             picture=picture,
         )
         memory = self._memories.get(request.id, Tracking(at_s=at_s))

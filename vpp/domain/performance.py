@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from vpp.domain.request import BaselineMethod
+from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid
 
@@ -52,6 +53,14 @@ class Baseline:
     excluded_ids: tuple[str, ...] = ()
     excluded_why: dict[str, int] = field(default_factory=dict)
     programme_sha256: str = ""
+
+
+_OWN = (BaselineMethod.SESSION, BaselineMethod.OWN_METER)
+
+
+def own_metered(baseline: Baseline) -> tuple[ResourceClass, ...]:
+    """Return the classes whose frozen baseline is replaced by what the rows' own meters say, row by row."""
+    return tuple(cls for cls in ResourceClass if baseline.methods.get(cls.value) in _OWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.ports import Journal
-from vpp.settlement.baselines.baseline import compute_baseline, with_sessions
+from vpp.settlement.baselines.baseline import compute_baseline, with_own_meters
 from vpp.settlement.money.programme import Programme
 from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
 from vpp.settlement.regulation_performance import asked_means_kw, scored
@@ -286,7 +286,7 @@ class Measurement:
         """Return the measurement of a request that has a baseline, as far as it has come."""
         self.recall(request.id)
         frozen, timetable = self.baselines[request.id], self._engine.book.timetable(request.id)
-        baseline = with_sessions(frozen, self.sessions.on(frozen))
+        baseline = with_own_meters(frozen, self.sessions.on(frozen), self._picture.state().index)
         times = {"start_s": timetable.start_s, "end_s": timetable.end_s, "release_end_s": timetable.released_s}
         phases = phases_of(baseline.grid, **times)
         measured_kw = fitted_rows(self._meters.read(baseline.grid), len(baseline.power_kw))

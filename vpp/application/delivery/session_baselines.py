@@ -47,12 +47,12 @@ class SessionBaselines:
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
         """Take the sessions' counterfactual power of a cycle."""
-        if len(result.session_kw) > self._rows:
-            self._means.resize(len(result.session_kw))
-            self._rows = len(result.session_kw)
+        if len(result.own_kw) > self._rows:
+            self._means.resize(len(result.own_kw))
+            self._rows = len(result.own_kw)
         # An interval counts if a request ran in any part of it: the last one ends when the request is over already.
         self._measuring |= bool(result.progress)
-        for start_s, exact_kw, _ in self._means.update(state.at_s, result.session_kw):
+        for start_s, exact_kw, _ in self._means.update(state.at_s, result.own_kw):
             if self._measuring:
                 mean_kw = np.round(exact_kw, WATT)
                 self.keep(start_s, mean_kw)

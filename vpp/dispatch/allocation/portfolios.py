@@ -67,21 +67,22 @@ class Portfolios:
         return FrozenPortfolio(rows, known[2])
 
 
-def portfolio_at(frozen: FrozenPortfolio, now_s: float, session_kw: FloatArray) -> Portfolio:
-    """Return a portfolio with its baseline now; sessions count with what they would take now.
+def portfolio_at(frozen: FrozenPortfolio, now_s: float, own_kw: FloatArray) -> Portfolio:
+    """Return a portfolio with its baseline now; rows that follow their own meters count with what they would take now.
 
     Args:
         frozen: The portfolio.
         now_s: Epoch seconds.
-        session_kw: Undispatched power of every EV row, NaN in other rows, shape ``(n_resources,)``.
+        own_kw: Undispatched power of every row by its own meter, NaN where none is followed, shape ``(n_resources,)``.
     """
-    rows, curve, count = frozen.rows, frozen.curve, len(session_kw)
+    rows, curve, count = frozen.rows, frozen.curve, len(own_kw)
     if curve is None:
         return Portfolio(rows=rows, curve=None, baseline_kw=np.nan, baseline_rows_kw=np.full(count, np.nan))
     total_kw, by_row = curve.total_kw(now_s), curve.rows_kw(now_s, count)
-    if curve.by_session:
-        total_kw += float(np.nansum(session_kw[rows]))
-        by_row = np.where(np.isnan(session_kw), by_row, session_kw)
+    if curve.own.any():
+        own_kw = np.where(curve.own, own_kw, np.nan)
+        total_kw += float(np.nansum(own_kw[rows]))
+        by_row = np.where(np.isnan(own_kw), by_row, own_kw)
     return Portfolio(rows=rows, curve=curve, baseline_kw=total_kw, baseline_rows_kw=by_row)
 
 

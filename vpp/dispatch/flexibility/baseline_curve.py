@@ -6,7 +6,7 @@ import numpy as np
 
 from numerics.jit import njit
 from numerics.views import read_only
-from vpp.domain.performance import Baseline
+from vpp.domain.performance import Baseline, own_metered
 from vpp.domain.request import BaselineMethod
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
@@ -34,7 +34,9 @@ class BaselineCurve:
         class_rows: Rows of every class by its name.
 
     Attributes:
-        by_session: Chargers are measured by their sessions, so the curve leaves them out of its total.
+        own: Rows of the classes that are measured by their own meters, shape ``(n_resources,)``; the curve leaves them
+            out of its total.
+        shaped: Buildings and plants of the portfolio among them, which go on with this baseline's shape, ``(m,)``.
     """
 
     def __init__(self, baseline: Baseline, portfolio: BoolArray, class_rows: Mapping[str, BoolArray]) -> None:
@@ -46,10 +48,13 @@ class BaselineCurve:
             if method is BaselineMethod.SCHEDULE and name in class_rows:
                 steps |= class_rows[name]
         self.steps = steps
-        self.by_session = baseline.methods.get(ResourceClass.EV.value) is BaselineMethod.SESSION
-        counted = portfolio[:known]
-        if self.by_session:
-            counted = counted & ~class_rows[ResourceClass.EV.value][:known]
+        self.own, loads = np.zeros(len(portfolio), dtype=np.bool_), np.zeros(len(portfolio), dtype=np.bool_)
+        for cls in own_metered(baseline):
+            self.own |= class_rows[cls.value]
+            if cls is not ResourceClass.EV:
+                loads |= class_rows[cls.value]
+        self.shaped = np.flatnonzero((portfolio & loads)[:known]).astype(np.int32)
+        counted = portfolio[:known] & ~self.own[:known]
         self._step_kw = np.nansum(baseline.power_kw[counted & steps[:known]], axis=0)
         self._smooth_kw = np.nansum(baseline.power_kw[counted & ~steps[:known]], axis=0)
 
@@ -66,6 +71,12 @@ class BaselineCurve:
         step, weight = self._place(now_s)
         here, near = self._column(step), self._column(self._step(step + (1 if weight > 0 else -1)))
         return _drifted(here, near, abs(weight), read_only(self.steps), count)
+
+    def shape_kw(self, now_s: float) -> FloatArray:
+        """Return the baseline of the ``shaped`` rows at ``now_s``, shape ``(len(shaped),)``."""
+        step, weight = self._place(now_s)
+        here, near = (self._column(at)[self.shaped] for at in (step, self._step(step + (1 if weight > 0 else -1))))
+        return np.asarray(here + abs(weight) * (near - here))
 
     def _column(self, step: int) -> FloatArray:
         """Return one step of every row, side by side in memory as the array of them all is not."""

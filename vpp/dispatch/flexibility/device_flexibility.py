@@ -22,10 +22,9 @@ from vpp.dispatch.flexibility.unavailability import Unavailability
 from vpp.dispatch.views import EV, HVAC, INDUSTRY, PV, STORAGE, V2G
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.state.eligibility import DISCONNECTED, OUT_OF_SERVICE, STALE, standing_of
+from vpp.state.load_counterfactual import moved_kw
 
 _TAPER_RATIO = 0.05
-_ANCHOR_RATIO = 0.5
-"""A baseline far smaller than the power it stands for cannot scale it."""
 _READING_RATIO = 0.04
 """By how much a single reading of a charger may be too high: its class and the noise of one sample."""
 
@@ -57,7 +56,7 @@ def uncontrolled_kw(  # noqa: PLR0917 - a kernel takes arguments by position
     if not np.isnan(held.uncontrolled_kw) and not (np.isnan(setpoint) and np.isnan(held.returning_s)):
         uncontrolled = held.uncontrolled_kw
         if kind in (HVAC, INDUSTRY):
-            uncontrolled = _moved_kw(uncontrolled, baseline_kw, held.anchor_kw)
+            uncontrolled = moved_kw(uncontrolled, baseline_kw, held.anchor_kw)
         elif kind == EV and np.isnan(setpoint):
             uncontrolled = max(shown, uncontrolled)
         elif kind == EV and is_settled(command) and meter.power_at_s - command.since_s >= device.meter_s:
@@ -68,24 +67,6 @@ def uncontrolled_kw(  # noqa: PLR0917 - a kernel takes arguments by position
         uncontrolled = default_kw if np.isnan(able) else able
     absent = is_charging(kind) and not meter.plugged and meter.connected
     return 0.0 if absent and abs(shown) < NOTHING_KW else uncontrolled
-
-
-@njit()
-def _moved_kw(uncontrolled_kw: float, baseline_kw: float, anchor_kw: float) -> float:
-    """Return a building's uncontrolled power after its baseline has moved since it was first commanded.
-
-    In proportion while that means something; a building that also feeds in crosses zero, and is moved by the
-    difference then.
-    """
-    if np.isnan(baseline_kw) or np.isnan(anchor_kw):
-        return uncontrolled_kw
-    if (
-        anchor_kw * uncontrolled_kw > 0.0
-        and anchor_kw * baseline_kw > 0.0
-        and abs(anchor_kw) >= _ANCHOR_RATIO * abs(uncontrolled_kw)
-    ):
-        return uncontrolled_kw * min(max(baseline_kw / anchor_kw, 0.5), 2.0)
-    return uncontrolled_kw + baseline_kw - anchor_kw
 
 
 @njit()

@@ -89,7 +89,7 @@ class MinuteRecorder:
         power_kw = np.nan_to_num(state.power_kw)
         figures[_MEASURED] = _with_city([grouping.sums(power_kw) for grouping in self._groupings])
         for progress in result.progress:
-            self._add(figures, state, result.session_kw, progress)
+            self._add(figures, state, result.own_kw, progress)
         self._held = (state.at_s, figures)
 
     def areas(self) -> GroupMinutes:
@@ -119,7 +119,7 @@ class MinuteRecorder:
             delivered_kw=delivered_kw,
         )
 
-    def _add(self, figures: FloatArray, state: FleetState, session_kw: FloatArray, progress: Progress) -> None:
+    def _add(self, figures: FloatArray, state: FleetState, own_kw: FloatArray, progress: Progress) -> None:
         """Add one running request."""
         measurement, engine = self._measurement, self._engine
         if measurement is None or engine is None or progress.request_id not in measurement.baselines:
@@ -127,9 +127,7 @@ class MinuteRecorder:
         request = engine.book.get(progress.request_id)
         sign = 1.0 if request.draft.direction is Direction.UP else -1.0
         every = self._curves_of(request, measurement.baselines, measurement.portfolios)
-        delivered_kw = [
-            curves.baseline_kw(state.at_s, session_kw) - curves.measured_kw(state, session_kw) for curves in every
-        ]
+        delivered_kw = [curves.baseline_kw(state.at_s, own_kw) - curves.measured_kw(state, own_kw) for curves in every]
         figures[_TARGET, self._areas.index(request.draft.area)] += sign * progress.target_kw
         figures[_DELIVERED] += _with_city(delivered_kw)
         figures[_DUE] = 1.0
@@ -174,14 +172,12 @@ class _GroupCurves:
             for group in range(grouping.size)
         ]
 
-    def baseline_kw(self, at_s: float, session_kw: FloatArray) -> FloatArray:
+    def baseline_kw(self, at_s: float, own_kw: FloatArray) -> FloatArray:
         """Return the portfolio's baseline in every group now, shape ``(n_groups,)``."""
         frozen = np.array([curve.total_kw(at_s) for curve in self._curves])
-        if not self._whole.by_session:
-            return frozen
-        return frozen + self._sums(np.nan_to_num(session_kw[self._rows]))
+        return frozen + self._sums(np.nan_to_num(self._own_kw(own_kw)))
 
-    def measured_kw(self, state: FleetState, session_kw: FloatArray) -> FloatArray:
+    def measured_kw(self, state: FleetState, own_kw: FloatArray) -> FloatArray:
         """Return the portfolio's metered load, rows without a valid meter at their baseline, shape ``(n_groups,)``."""
         rows = self._rows
         metered = state.power_kw[rows]
@@ -189,9 +185,13 @@ class _GroupCurves:
         if known.all():
             return self._sums(metered)
         by_row = self._whole.rows_kw(state.at_s, len(state))[rows]
-        if self._whole.by_session:
-            by_row = np.where(np.isnan(session_kw[rows]), by_row, session_kw[rows])
+        own_kw = self._own_kw(own_kw)
+        by_row = np.where(np.isnan(own_kw), by_row, own_kw)
         return self._sums(np.where(known, metered, np.nan_to_num(by_row)))
+
+    def _own_kw(self, own_kw: FloatArray) -> FloatArray:
+        """Return what the portfolio's rows would take by their own meters, NaN where none is followed."""
+        return np.where(self._whole.own, own_kw, np.nan)[self._rows]
 
     def _sums(self, values: FloatArray) -> FloatArray:
         return self._grouping.sums(values, self._rows)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vpp.domain.errors import InputError
-from vpp.domain.performance import Baseline
+from vpp.domain.performance import Baseline, own_metered
 from vpp.domain.request import BaselineMethod, RequestDraft, stated
 from vpp.domain.resource import STORING, ResourceClass
 from vpp.domain.schedule import Schedule
@@ -27,7 +27,7 @@ from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.ports import IntervalMeter
 from vpp.settlement.baselines.called_hours import NOT_CALLED, CalledHours, meter_before_kw, window_before
 from vpp.settlement.baselines.frozen_estimates import FrozenEstimates
-from vpp.settlement.baselines.method_choice import BEFORE, OFFERED, SAME, SCHEDULED, SHIPPED, MethodChoice
+from vpp.settlement.baselines.method_choice import BEFORE, LOADS, OFFERED, SAME, SCHEDULED, SHIPPED, MethodChoice
 from vpp.settlement.baselines.offers import NO_METHOD, days_of, excluded_by, first_complete, instead, notes_of
 from vpp.settlement.baselines.reference_days import (
     Adjustment,
@@ -159,7 +159,7 @@ class _Computation:
         offers = {SAME: self._same_day_kw(reference, ratios), BEFORE: before_kw, SCHEDULED: plan_kw} | others
         power_kw, used = first_complete(offers, wanted)
         # A session's own baseline is known once it is there; until then a charger without history counts as 0.
-        used[self._by_session & (used == NO_METHOD)] = SAME
+        used[self._of(ResourceClass.EV) & (used == NO_METHOD)] = SAME
         return Baseline(
             grid=self.times.event,
             power_kw=self._on_all_rows(np.round(power_kw, WATT)),
@@ -172,9 +172,10 @@ class _Computation:
             excluded_ids=tuple(self.index.resources[row].id for row in self.rows[used == NO_METHOD].tolist()),
         )
 
-    @property
-    def _by_session(self) -> BoolArray:
-        return self.choice.measured_by_session(self.draft, self.index)[self.rows]
+    def _of(self, *classes: ResourceClass) -> BoolArray:
+        """Return which rows are of ``classes`` and measured by their own meters."""
+        own = [cls for cls in classes if cls in self.choice.own_meters(self.draft)]
+        return np.asarray(self.index.is_class(*own)[self.rows])
 
     @property
     def _code(self) -> CodeArray:
@@ -199,9 +200,11 @@ class _Computation:
             rules=self.rules,
         ).find()
         spread = self._no_reference(window.count)
-        if len(found.days) >= self.rules.min_days:
-            spread.event_kw[chosen] = found.event_kw
-            spread.window_kw[chosen] = found.window_kw
+        # The level of a load that follows its own meter is its own: of days only the shape counts, so fewer will do.
+        enough = len(found.days) >= self.rules.min_days
+        kept = np.ones(len(chosen), dtype=np.bool_) if enough else self._of(*LOADS)[chosen]
+        spread.event_kw[chosen[kept]] = found.event_kw[kept]
+        spread.window_kw[chosen[kept]] = found.window_kw[kept]
         return Reference(
             days=found.days,
             excluded=found.excluded,
@@ -282,9 +285,8 @@ class _Computation:
             counts = np.bincount(used[(self._code == code) & (used != NO_METHOD)], minlength=len(OFFERED))
             if counts.any():
                 methods[CLASSES[code].value] = OFFERED[int(np.argmax(counts))]
-        if ResourceClass.EV.value in methods and self.choice.by_session(self.draft):
-            methods[ResourceClass.EV.value] = BaselineMethod.SESSION
-        return methods
+        own = {cls.value: method for cls, method in self.choice.own_meters(self.draft).items()}
+        return {name: own.get(name, method) for name, method in methods.items()}
 
     def _notes(
         self, wanted: CodeArray, used: CodeArray, ratios: dict[str, float], reference: Reference
@@ -307,9 +309,13 @@ class _Computation:
             ("calendar", f"the holidays of {year} are not announced: statutory days alone are known")
             for year in self.calendar.unannounced(first, last)
         ]
-        if self._by_session.any():
+        if self._of(ResourceClass.EV).any():
             notes.append(
                 ("ev", "what is frozen is the expectation; each session's own meter replaces it as it happens")
+            )
+        if self._of(*LOADS).any():
+            notes.append(
+                ("hvac, industry", "what is frozen is the shape; the level is each load's own before its order")
             )
         if (
             self.draft.baseline_method is BaselineMethod.SAME_TYPE_DAYS
@@ -348,17 +354,18 @@ class _Computation:
         return digest.hexdigest()
 
 
-def with_sessions(baseline: Baseline, session_kw: FloatArray) -> Baseline:
-    """Return the baseline with what charging sessions would have taken in place of what was expected of them.
+def with_own_meters(baseline: Baseline, own_kw: FloatArray, index: FleetIndex) -> Baseline:
+    """Return the baseline with what rows would have taken by their own meters in place of what was expected of them.
 
     Args:
         baseline: As frozen.
-        session_kw: Interval means of the sessions' counterfactual, NaN in rows and steps where there is none, shape
+        own_kw: Interval means of the rows' counterfactual, NaN in rows and steps where there is none, shape
             ``(n_resources, count)``.
+        index: The fleet; it may have grown since.
     """
-    if baseline.methods.get(ResourceClass.EV.value) is not BaselineMethod.SESSION:
-        return baseline
-    return replace(baseline, power_kw=np.where(np.isnan(session_kw), baseline.power_kw, session_kw))
+    own = index.is_class(*own_metered(baseline))[: len(own_kw)]
+    known = own[:, None] & ~np.isnan(own_kw)
+    return replace(baseline, power_kw=np.where(known, own_kw, baseline.power_kw)) if own.any() else baseline
 
 
 def _moved(*, adjusts: bool) -> str:

@@ -26,14 +26,21 @@ OFFERED = (
 """Methods that can be frozen at acceptance from meters and plans; a row's code is a position here."""
 SAME, BEFORE, SCHEDULED = range(3)
 _QUICK = (NoticeClass.FAST, NoticeClass.REALTIME, NoticeClass.SECOND)
-_AUTOMATIC = (BaselineMethod.AUTOMATIC, BaselineMethod.SESSION)
+_AUTOMATIC = (BaselineMethod.AUTOMATIC, BaselineMethod.SESSION, BaselineMethod.OWN_METER)
 _STORES = dict.fromkeys(STORING, BaselineMethod.SCHEDULE)
-_LOADS = tuple(cls for cls in ResourceClass if cls not in STORING and cls is not ResourceClass.EV)
+OWN_METERS: Mapping[ResourceClass, BaselineMethod] = MappingProxyType(
+    {
+        ResourceClass.EV: BaselineMethod.SESSION,
+        ResourceClass.HVAC: BaselineMethod.OWN_METER,
+        ResourceClass.INDUSTRY: BaselineMethod.OWN_METER,
+    }
+)
+"""By class the method whose baseline follows the meters of the rows themselves while a request runs."""
+LOADS = (ResourceClass.HVAC, ResourceClass.INDUSTRY)
 
 
-def _shipped(loads: BaselineMethod) -> Mapping[ResourceClass, BaselineMethod]:
-    methods = dict.fromkeys(_LOADS, loads) | _STORES | {ResourceClass.EV: BaselineMethod.SESSION}
-    return MappingProxyType(methods)
+def _shipped(roofs: BaselineMethod) -> Mapping[ResourceClass, BaselineMethod]:
+    return MappingProxyType({ResourceClass.PV: roofs} | _STORES | dict(OWN_METERS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +61,8 @@ class MethodChoice:
         """Return the position in ``OFFERED`` of the method every row should get, shape ``(n_resources,)``.
 
         A request may name a method for all loads; storage and V2G keep the plan unless it names the meter before:
-        an average of days would pay for arbitrage twice. What stands in for a session is same-type days, in quick
-        notice classes the meter before.
+        an average of days would pay for arbitrage twice. What is frozen for rows that follow their own meters is
+        same-type days: the expectation of a session, in quick notice classes the meter before, and the shape of a load.
         """
         if draft.baseline_method is BaselineMethod.METER_BEFORE:
             return np.full(len(index), BEFORE, dtype=np.uint8)
@@ -65,23 +72,27 @@ class MethodChoice:
             code = OFFERED.index(draft.baseline_method)
             return np.where(index.is_class(*STORING), SCHEDULED, code).astype(np.uint8)
         quick = draft.notice_class in _QUICK
-        chosen = self.quick if quick else self.usual
         stand_in = BaselineMethod.METER_BEFORE if quick else BaselineMethod.SAME_TYPE_DAYS
-        by_class = [chosen[cls] if chosen[cls] is not BaselineMethod.SESSION else stand_in for cls in CLASSES]
+        frozen = {BaselineMethod.SESSION: stand_in, BaselineMethod.OWN_METER: BaselineMethod.SAME_TYPE_DAYS}
+        by_class = [frozen.get(method, method) for method in map(self._chosen(draft).__getitem__, CLASSES)]
         return np.array([OFFERED.index(method) for method in by_class], dtype=np.uint8)[index.class_code]
 
-    def by_session(self, draft: RequestDraft) -> bool:
-        """Return whether chargers are measured by their sessions (docs/adr/0002)."""
+    def own_meters(self, draft: RequestDraft) -> Mapping[ResourceClass, BaselineMethod]:
+        """Return the classes whose rows are measured by their own meters, with the method (docs/adr/0002, 0045)."""
+        if draft.baseline_method not in _AUTOMATIC:
+            return {}
+        return {cls: method for cls, method in self._chosen(draft).items() if OWN_METERS.get(cls) is method}
+
+    def _chosen(self, draft: RequestDraft) -> Mapping[ResourceClass, BaselineMethod]:
+        """Return the method of every class: the programme's, but for the classes of the one that a request names."""
         chosen = self.quick if draft.notice_class in _QUICK else self.usual
-        automatic = draft.baseline_method is BaselineMethod.AUTOMATIC
-        return draft.baseline_method is BaselineMethod.SESSION or (
-            automatic and chosen[ResourceClass.EV] is BaselineMethod.SESSION
-        )
+        named = {cls: own for cls, own in OWN_METERS.items() if own is draft.baseline_method}
+        return {**chosen, **named}
 
     def measured_by_session(self, draft: RequestDraft, index: FleetIndex) -> BoolArray:
         """Return the rows that are measured by their sessions, shape ``(n_resources,)``."""
-        return np.asarray(self.by_session(draft) & index.is_class(ResourceClass.EV))
+        return np.asarray((ResourceClass.EV in self.own_meters(draft)) & index.is_class(ResourceClass.EV))
 
 
 SHIPPED = MethodChoice()
-"""Sessions for chargers, the plan for storage and V2G, same-type days or the meter before for the rest."""
+"""Sessions for chargers, plans for storage and V2G, own meters for loads, same-type days or meter before for roofs."""

@@ -10,7 +10,7 @@ from vpp.domain.errors import InputError
 from vpp.domain.request import BaselineMethod
 from vpp.domain.resource import STORING, ResourceClass
 from vpp.domain.units import SECONDS_PER_MINUTE
-from vpp.settlement.baselines.method_choice import OFFERED, MethodChoice
+from vpp.settlement.baselines.method_choice import OFFERED, OWN_METERS, MethodChoice
 from vpp.settlement.baselines.reference_days import Adjustment, BaselineRules
 from vpp.settlement.money.programme import FIRST_COMMITTED, PORTFOLIO, Programme
 from vpp.settlement.money.settlement_terms import Band, BandRule, SettlementTerms
@@ -66,8 +66,8 @@ def _methods(table: Mapping[str, Any], where: str) -> dict[ResourceClass, Baseli
     for name, value in table.items():
         cls = _member(ResourceClass, name, where)
         allowed: tuple[BaselineMethod, ...] = OFFERED
-        if cls is ResourceClass.EV:
-            allowed = (*OFFERED, BaselineMethod.SESSION)
+        if cls in OWN_METERS:
+            allowed = (*OFFERED, OWN_METERS[cls])
         elif cls in STORING:
             allowed = (BaselineMethod.SCHEDULE, BaselineMethod.METER_BEFORE)
         if value not in allowed:

@@ -15,7 +15,7 @@ from vpp.lab.bench.baseline.judgement import Judged, judge
 from vpp.lab.bench.baseline.played_days import bench_fleet, play
 from vpp.lab.twin.environment.environment import weather_of
 from vpp.lab.twin.environment.world_file import world
-from vpp.settlement.baselines.method_choice import OFFERED, SHIPPED
+from vpp.settlement.baselines.method_choice import OFFERED, OWN_METERS, SHIPPED
 from vpp.settlement.baselines.methods.evidence import Need
 from vpp.settlement.baselines.methods.registry import METHODS
 
@@ -74,7 +74,8 @@ def report(found: Sequence[Judged], *, title: str, days: int) -> dict[str, objec
 
 def _rank(one: Judged) -> float:
     """Return the score of a method that a programme may name, infinity for the others."""
-    return one.score if one.method in {method.value for method in OFFERED} else math.inf
+    named = {method.value for method in (*OFFERED, *OWN_METERS.values())}
+    return one.score if one.method in named else math.inf
 
 
 def _classes(found: Sequence[Judged]) -> set[str]:

@@ -8,6 +8,7 @@ from vpp.settlement.baselines.methods.evidence import Method
 from vpp.settlement.baselines.methods.given_power import PlannedPower, SessionPower
 from vpp.settlement.baselines.methods.held_out_group import HeldOutGroup
 from vpp.settlement.baselines.methods.matched_days import MatchedDays
+from vpp.settlement.baselines.methods.own_meter import OwnMeter
 from vpp.settlement.baselines.methods.same_day_adjustment import UNBOUNDED, Anchor, Form, SameDayAdjustment
 from vpp.settlement.baselines.methods.same_day_hours import BridgedMeter, HeldMeter, HoursBeside
 from vpp.settlement.baselines.methods.smoothed_days import SmoothedDays
@@ -68,6 +69,7 @@ _ALL: tuple[Method, ...] = (
         adjustment=_BEFORE_NOTICE,
     ),
     HeldMeter(),
+    OwnMeter(),
     BridgedMeter(),
     HoursBeside(),
     HeldOutGroup(),

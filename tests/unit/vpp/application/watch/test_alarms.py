@@ -117,7 +117,7 @@ def result(*progress: Progress, load_kw: tuple[float, float] = (0.0, 0.0)) -> Cy
         transitions=(),
         transformer_load_kw=np.array(load_kw),
         transformer_expected_kw=np.array(load_kw),
-        session_kw=np.full(COUNT, np.nan),
+        own_kw=np.full(COUNT, np.nan),
         capped_rows=0,
         unrestored_rows=0,
     )

@@ -39,11 +39,11 @@ REQUEST = DispatchRequest(
 )
 
 
-def baseline(method: BaselineMethod) -> Baseline:
+def baseline(method: BaselineMethod, loads: BaselineMethod = BaselineMethod.SAME_TYPE_DAYS) -> Baseline:
     return Baseline(
         grid=TimeGrid(start_at=START, count=4),
         power_kw=np.full((COUNT, 4), 2.0),
-        methods={"ev": method},
+        methods={"ev": method, "hvac": loads},
         reference_days=(),
         excluded_days=(),
         adjustment_ratio={},
@@ -75,11 +75,25 @@ def test_without_a_baseline_nothing_is_known() -> None:
 @pytest.mark.parametrize("method", [BaselineMethod.SESSION, BaselineMethod.SAME_TYPE_DAYS])
 def test_sessions_count_with_what_they_would_take_now_where_they_are_the_baseline(method: BaselineMethod) -> None:
     chargers = class_rows(INDEX)["ev"]
-    session_kw = np.where(chargers, 5.0, np.nan)
+    own_kw = np.where(chargers, 5.0, np.nan)
     frozen = Portfolios(INDEX).frozen(REQUEST, baseline(method), {})
-    found = portfolio_at(frozen, START.timestamp() + 450.0, session_kw)
+    found = portfolio_at(frozen, START.timestamp() + 450.0, own_kw)
     by_session = method is BaselineMethod.SESSION
     charger_kw = 5.0 if by_session else 2.0
     assert found.baseline_kw == pytest.approx(charger_kw * chargers.sum() + 2.0 * (~chargers).sum())
     assert (found.baseline_rows_kw[chargers] == charger_kw).all()
     assert (found.baseline_rows_kw[~chargers] == 2.0).all()
+
+
+@pytest.mark.parametrize("loads", [BaselineMethod.OWN_METER, BaselineMethod.SAME_TYPE_DAYS])
+def test_loads_count_with_what_they_would_take_by_their_own_meters_where_a_request_says_so(
+    loads: BaselineMethod,
+) -> None:
+    buildings = class_rows(INDEX)["hvac"]
+    assert buildings.any()
+    own_kw = np.where(buildings, 8.0, np.nan)
+    frozen = Portfolios(INDEX).frozen(REQUEST, baseline(BaselineMethod.SAME_TYPE_DAYS, loads), {})
+    found = portfolio_at(frozen, START.timestamp() + 450.0, own_kw)
+    building_kw = 8.0 if loads is BaselineMethod.OWN_METER else 2.0
+    assert found.baseline_kw == pytest.approx(building_kw * buildings.sum() + 2.0 * (~buildings).sum())
+    assert (found.baseline_rows_kw[buildings] == building_kw).all()

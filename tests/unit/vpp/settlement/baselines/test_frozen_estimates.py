@@ -13,7 +13,12 @@ from vpp.fleet.holidays import CHINA
 from vpp.settlement.baselines.called_hours import CalledHours
 from vpp.settlement.baselines.method_choice import MethodChoice
 
-HVAC, EV, STORAGE = ResourceClass.HVAC, ResourceClass.EV, ResourceClass.STORAGE
+EV, HVAC, INDUSTRY, STORAGE = (
+    ResourceClass.EV,
+    ResourceClass.HVAC,
+    ResourceClass.INDUSTRY,
+    ResourceClass.STORAGE,
+)
 
 
 def two_weeks(rows: int = 1) -> Ledger:
@@ -76,6 +81,26 @@ def test_sessions_are_a_choice_like_any_other() -> None:
     plain = MethodChoice()
     averaged = MethodChoice(usual={**plain.usual, EV: BaselineMethod.MATCH_DAY}, quick=plain.quick)
     assert plain.measured_by_session(draft(), index).tolist() == [True, False]
-    assert not averaged.by_session(draft())
-    assert averaged.by_session(draft(baseline_method=BaselineMethod.SESSION))
-    assert averaged.by_session(draft(notice_class=NoticeClass.FAST)), "the quick methods are chosen apart"
+    assert EV not in averaged.own_meters(draft())
+    assert averaged.own_meters(draft(baseline_method=BaselineMethod.SESSION))[EV] is BaselineMethod.SESSION
+    assert EV in averaged.own_meters(draft(notice_class=NoticeClass.FAST)), "the quick methods are chosen apart"
+
+
+def test_loads_follow_their_own_meters_by_programme_or_by_request() -> None:
+    plain, own = MethodChoice(), BaselineMethod.OWN_METER
+    assert plain.own_meters(draft())[HVAC] is own
+    assert choice(BaselineMethod.MATCH_DAY).own_meters(draft()) == {EV: BaselineMethod.SESSION, INDUSTRY: own}
+    assert choice(BaselineMethod.MATCH_DAY).own_meters(draft(baseline_method=own))[HVAC] is own
+    assert plain.own_meters(draft(baseline_method=BaselineMethod.SAME_TYPE_DAYS)) == {}
+
+
+def test_what_is_frozen_for_a_load_that_follows_its_meter_is_the_shape_of_like_days_even_of_one() -> None:
+    meter = Ledger(1)
+    meter.fill(date(2026, 7, 14), 90.0)
+    meter.fill(EVENT_DAY, 70.0)
+    meter.days[date(2026, 7, 14)][:, 70:72] = 99.0
+    found = baseline_of(meter, fleet(HVAC))
+    assert found.methods == {"hvac": BaselineMethod.OWN_METER}
+    assert found.power_kw.max() / found.power_kw.min() == pytest.approx(1.1)
+    averaged = baseline_of(meter, fleet(HVAC), draft(baseline_method=BaselineMethod.SAME_TYPE_DAYS))
+    assert averaged.methods == {"hvac": BaselineMethod.METER_BEFORE}, "one day is no average"

@@ -164,6 +164,16 @@ def test_same_type_days_average_five_days_within_a_quarter_times_two_hours_befor
     assert shifted.power_kw == pytest.approx(np.full((1, 2), 110.0))
 
 
+def test_a_load_goes_on_from_its_own_level_with_the_shape_of_the_days_there_are() -> None:
+    history = {day: with_hours(flat(100, steps=96), [57], 90.0) for day in workdays(1)}
+    today = flat(110, steps=96)
+    today[:, 55] = 130.0  # at 13:45, long after notice
+    found = METHODS["own_meter"].of(evidence(history, today, (56, 57), notice=40))
+    assert found.power_kw == pytest.approx(np.array([[130.0, 117.0]]))
+    without = METHODS["own_meter"].of(evidence({}, today, (56, 57), notice=40))
+    assert without.power_kw == pytest.approx(np.array([[130.0, 130.0]]))
+
+
 def test_a_held_out_group_shows_what_the_others_would_have_done() -> None:
     history = {day: flat(*[10.0] * 6, 40.0) for day in workdays(5)}
     today = flat(*[12.0] * 6, 5.0)

@@ -1,0 +1,63 @@
+"""Undispatched power by the rows' own meters: charging sessions, and the loads of requests that are measured so."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.state.counterfactual import SessionCounterfactual
+from vpp.state.load_counterfactual import LoadCounterfactual
+
+
+class OwnMeters:
+    """Follows the rows whose baseline is made of their own meters, cycle by cycle.
+
+    Args:
+        count: Rows of the fleet.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._sessions, self._loads = SessionCounterfactual(count), LoadCounterfactual(count)
+        self._held, self._noted_kw = np.zeros(count, dtype=np.bool_), np.full(count, np.nan)
+
+    def resize(self, count: int) -> None:
+        """Make room for rows that joined."""
+        self._sessions.resize(count)
+        self._loads.resize(count)
+
+    def sessions_kw(self, state: FleetState, *, held: BoolArray, noted_kw: FloatArray) -> FloatArray:
+        """Return what every EV row would take now, NaN in all other rows, shape ``(n_resources,)``.
+
+        Args:
+            state: The snapshot.
+            held: Rows with a command of a request in force, shape ``(n_resources,)``.
+            noted_kw: Power noted when a row was commanded, for rows whose past was lost in a restart; NaN for none.
+        """
+        self._held, self._noted_kw = held, noted_kw
+        self._loads.observe(state, held=held)
+        return self._sessions.update(state, held=held, noted_kw=noted_kw)
+
+    def add_loads(
+        self, own_kw: FloatArray, state: FleetState, curves: Iterable[tuple[int, BaselineCurve | None]]
+    ) -> None:
+        """Add what the loads of running requests would take now, where they are measured so, to ``own_kw``.
+
+        Args:
+            own_kw: As ``sessions_kw`` returned it for this snapshot; changed.
+            state: The snapshot.
+            curves: Numbers and frozen baselines of the running requests, oldest first; of two the older one counts.
+        """
+        running = np.zeros(len(own_kw), dtype=np.bool_)
+        for number, curve in curves:
+            if curve is None or not len(curve.shaped):
+                continue
+            fresh = ~running[curve.shaped]
+            rows = curve.shaped[fresh]
+            shape_kw = curve.shape_kw(state.at_s)[fresh]
+            own_kw[rows] = self._loads.would_kw(
+                state, rows, shape_kw, number=number, held=self._held, noted_kw=self._noted_kw
+            )
+            running[rows] = True
+        self._loads.end(running, held=self._held)

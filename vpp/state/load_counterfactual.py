@@ -1,0 +1,142 @@
+"""Counterfactual of buildings and plants: the power they would take without commands, from their own meters.
+
+A load that was not ordered shows it: its meter is its counterfactual. Once ordered, it is taken to go on from the level
+it showed before, with the shape of its frozen baseline, until its request is over. So what a day is above or below the
+days before counts for nobody, and a load that was never ordered claims nothing. This is the baseline of
+docs/adr/0045; compare the meter before of NAESB WEQ-015, which has no shape.
+"""
+
+import numpy as np
+
+from numerics.jit import njit
+from vpp.domain.resource import ResourceClass
+from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
+
+LEVEL_S = 300.0
+"""Time constant of the level before an order: longer than a reading, shorter than a load takes to change."""
+_ANCHOR_RATIO = 0.5
+"""A baseline far smaller than the power it stands for cannot scale it."""
+_LEAST_SCALE, _MOST_SCALE = 0.5, 2.0
+_NOBODY = -1
+
+
+def load_rows(index: FleetIndex) -> RowArray:
+    """Return the rows of buildings and plants, shape ``(m,)``."""
+    return index.rows_of(ResourceClass.HVAC, ResourceClass.INDUSTRY)
+
+
+class LoadCounterfactual:
+    """Follows every building and plant snapshot by snapshot.
+
+    Args:
+        count: Number of rows of the fleet.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._level_kw = np.full(count, np.nan)
+        self._anchor_kw = np.full(count, np.nan)
+        self._last_kw = np.full(count, np.nan)
+        self._measured_by = np.full(count, _NOBODY)
+        self._ordered = np.zeros(count, dtype=np.bool_)
+        self._at_s = np.nan
+
+    def resize(self, count: int) -> None:
+        """Make room for rows that joined."""
+        more = count - len(self._level_kw)
+        unknown = np.full(more, np.nan)
+        self._level_kw, self._anchor_kw = np.append(self._level_kw, unknown), np.append(self._anchor_kw, unknown)
+        self._last_kw = np.append(self._last_kw, unknown)
+        self._measured_by = np.append(self._measured_by, np.full(more, _NOBODY))
+        self._ordered = np.append(self._ordered, np.zeros(more, dtype=np.bool_))
+
+    def observe(self, state: FleetState, *, held: BoolArray) -> None:
+        """Take the level of every load that was not ordered.
+
+        Args:
+            state: The snapshot.
+            held: Rows with a command of a request in force, shape ``(n_resources,)``.
+        """
+        elapsed_s, self._at_s = state.at_s - self._at_s, state.at_s
+        weight = 1.0 if np.isnan(elapsed_s) else -float(np.expm1(-max(elapsed_s, 0.0) / LEVEL_S))
+        rows = load_rows(state.index)
+        rows = rows[_metered(state, rows) & ~held[rows] & ~self._ordered[rows]]
+        level_kw, metered_kw = self._level_kw[rows], state.power_kw[rows]
+        self._level_kw[rows] = np.where(np.isnan(level_kw), metered_kw, level_kw + weight * (metered_kw - level_kw))
+
+    def would_kw(
+        self,
+        state: FleetState,
+        rows: RowArray,
+        frozen_kw: FloatArray,
+        *,
+        number: int,
+        held: BoolArray,
+        noted_kw: FloatArray,
+    ) -> FloatArray:
+        """Return what some loads of a request would take now, shape ``(len(rows),)``.
+
+        A load that is not metered and was not ordered counts at the level it last showed, else at its baseline.
+
+        Args:
+            state: The snapshot.
+            rows: Buildings and plants.
+            frozen_kw: Their frozen baseline now, shape ``(len(rows),)``.
+            number: Of the request, at least 0; where another one measured a load before, it goes on from there.
+            held: Rows with a command of a request in force, shape ``(n_resources,)``.
+            noted_kw: Power noted when a row was commanded, for rows whose past was lost in a restart; NaN for none.
+        """
+        self._begin(rows, frozen_kw, number=number, held=held, noted_kw=noted_kw)
+        ordered, level_kw = self._ordered[rows], self._level_kw[rows]
+        seen_kw = np.where(_metered(state, rows), state.power_kw[rows], level_kw)
+        moved_kw = moved_rows_kw(level_kw, frozen_kw, self._anchor_kw[rows])
+        own_kw = np.where(ordered, moved_kw, seen_kw)
+        self._last_kw[rows] = own_kw = np.where(np.isnan(own_kw), frozen_kw, own_kw)
+        return own_kw
+
+    def _begin(
+        self, rows: RowArray, frozen_kw: FloatArray, *, number: int, held: BoolArray, noted_kw: FloatArray
+    ) -> None:
+        """Anchor the loads that are ordered for the first time, and those that another request measured before."""
+        ordered = self._ordered[rows]
+        fresh = held[rows] & ~ordered
+        handed = ordered & (self._measured_by[rows] != number)
+        level_kw = np.where(handed, self._last_kw[rows], self._level_kw[rows])
+        self._level_kw[rows] = np.where(fresh & np.isnan(level_kw), noted_kw[rows], level_kw)
+        self._anchor_kw[rows] = np.where(fresh | handed, frozen_kw, self._anchor_kw[rows])
+        self._ordered[rows] = ordered | fresh
+        self._measured_by[rows] = number
+
+    def end(self, running: BoolArray, *, held: BoolArray) -> None:
+        """Forget the orders of rows that no running request measures and none holds, shape ``(n_resources,)`` each."""
+        self._ordered &= running | held
+
+
+def _metered(state: FleetState, rows: RowArray) -> BoolArray:
+    """Return which of ``rows`` have a meter that can be believed now, shape ``(len(rows),)``."""
+    known = state.connected[rows] & np.isfinite(state.power_kw[rows]) & (state.quality[rows] != Quality.BAD)
+    return np.asarray(known)
+
+
+@njit()
+def moved_kw(level_kw: float, baseline_kw: float, anchor_kw: float) -> float:
+    """Return a load's power after its baseline has moved from ``anchor_kw``, where it was at ``level_kw``.
+
+    In proportion while that means something; a building that also feeds in crosses zero, and is moved by the
+    difference then.
+    """
+    if np.isnan(baseline_kw) or np.isnan(anchor_kw):
+        return level_kw
+    if anchor_kw * level_kw > 0.0 and anchor_kw * baseline_kw > 0.0 and abs(anchor_kw) >= _ANCHOR_RATIO * abs(level_kw):
+        return level_kw * min(max(baseline_kw / anchor_kw, _LEAST_SCALE), _MOST_SCALE)
+    return level_kw + baseline_kw - anchor_kw
+
+
+@njit()
+def moved_rows_kw(level_kw: FloatArray, baseline_kw: FloatArray, anchor_kw: FloatArray) -> FloatArray:
+    """Return ``moved_kw`` of every row, shape ``(m,)`` as all arguments."""
+    moved = np.empty(len(level_kw))
+    for place in range(len(level_kw)):
+        moved[place] = moved_kw(level_kw[place], baseline_kw[place], anchor_kw[place])
+    return moved
