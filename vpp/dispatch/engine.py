@@ -187,7 +187,7 @@ class DispatchEngine:
         }
         self._portfolios.keep(active)
         curves = [(self._requests.number(request_id), one.curve) for request_id, one in active.items()]
-        self._own_meters.add_loads(own_kw, state, curves)
+        self._own_meters.follow(own_kw, state, curves)
         self._set_defaults(state, schedule, list(active.values()))
         self._assignments.activate(self._safe.look())
         self.regulation.begin(accounted)

@@ -54,12 +54,14 @@ class BaselineMethod(StrEnum):
     SCHEDULE = "schedule"
     SESSION = "session"
     """Each charging session from its own meter before it was curtailed (docs/adr/0002)."""
+    SESSION_COURSE = "session_course"
+    """The same, going on as sessions do that nobody curtails (docs/adr/0045)."""
     OWN_METER = "own_meter"
     """Each building or plant from its own meter before it was ordered, with the shape of same-type days
     (docs/adr/0045)."""
     AUTOMATIC = "automatic"
-    """The programme's; as shipped schedule for storage and V2G, session for chargers, own meter for buildings and
-    plants; for roofs meter-before in fast notice classes and same-type days otherwise."""
+    """The programme's; as shipped schedule for storage and V2G, sessions with their course for chargers, own meter for
+    buildings and plants; for roofs meter-before in fast notice classes and same-type days otherwise."""
     SAME_TYPE_DAYS_SHIFT = "same_type_days_shift"
     MEAN_10_OF_10 = "mean_10_of_10"
     HIGH_4_OF_5 = "high_4_of_5"

@@ -3,7 +3,8 @@
 A session that was never commanded shows it: its meter is its counterfactual. Once commanded, a session is taken to
 go on with the power it showed before, until the energy it still lacked then would have been given; from then on, to
 the end of the visit, it would have taken nothing. So energy that is only shifted counts as rebound when it
-comes back. This is the device-level baseline of docs/adr/0002.
+comes back. This is the device-level baseline of docs/adr/0002; with the course that other sessions take in place of
+constant power it is that of docs/adr/0045.
 """
 
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.fleet_state import FleetState
+from vpp.state.session_course import SessionCourse
 
 _BAD = int(Quality.BAD)
 
@@ -32,6 +34,7 @@ class SessionCounterfactual:
         self._free_kw = np.full(count, np.nan)
         self._left_kwh = np.full(count, np.nan)
         self._touched = np.zeros(count, dtype=np.bool_)
+        self._course = SessionCourse(count)
         self._at_s = np.nan
 
     def resize(self, count: int) -> None:
@@ -41,6 +44,7 @@ class SessionCounterfactual:
         self._free_kw = np.append(self._free_kw, unknown)
         self._left_kwh = np.append(self._left_kwh, unknown)
         self._touched = np.append(self._touched, np.zeros(len(unknown), dtype=np.bool_))
+        self._course.resize(count)
 
     def update(self, state: FleetState, *, held: BoolArray, noted_kw: FloatArray) -> FloatArray:
         """Return what each EV row would take now, NaN in all other rows, shape ``(n_resources,)``.
@@ -52,7 +56,7 @@ class SessionCounterfactual:
         """
         elapsed_s = state.at_s - self._at_s
         self._at_s = state.at_s
-        return _followed(
+        would_kw = _followed(
             Session(seen_kw=self._seen_kw, free_kw=self._free_kw, left_kwh=self._left_kwh, touched=self._touched),
             state.index.rows_of(ResourceClass.EV),
             read_only(state.power_kw),
@@ -64,6 +68,19 @@ class SessionCounterfactual:
             read_only(noted_kw),
             0.0 if np.isnan(elapsed_s) else elapsed_s / SECONDS_PER_HOUR,
         )
+        self._course.follow(state, touched=self._touched)
+        return would_kw
+
+    def take_course(self, would_kw: FloatArray, rows: RowArray) -> None:
+        """Let those of ``rows`` that were commanded go on as other sessions do, in ``would_kw``, which is changed.
+
+        Args:
+            would_kw: As ``update`` returned it, shape ``(n_resources,)``.
+            rows: EV rows.
+        """
+        rows = rows[self._touched[rows]]
+        course_kw = self._course.would_kw(rows, self._free_kw[rows])
+        would_kw[rows] = np.where(np.isnan(course_kw), would_kw[rows], course_kw)
 
 
 class Session(NamedTuple):

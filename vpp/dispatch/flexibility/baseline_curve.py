@@ -37,6 +37,7 @@ class BaselineCurve:
         own: Rows of the classes that are measured by their own meters, shape ``(n_resources,)``; the curve leaves them
             out of its total.
         shaped: Buildings and plants of the portfolio among them, which go on with this baseline's shape, ``(m,)``.
+        courses: Chargers of the portfolio whose sessions go on as others do, ``(k,)``.
     """
 
     def __init__(self, baseline: Baseline, portfolio: BoolArray, class_rows: Mapping[str, BoolArray]) -> None:
@@ -54,6 +55,9 @@ class BaselineCurve:
             if cls is not ResourceClass.EV:
                 loads |= class_rows[cls.value]
         self.shaped = np.flatnonzero((portfolio & loads)[:known]).astype(np.int32)
+        self.courses = np.zeros(0, dtype=np.int32)
+        if baseline.methods.get(ResourceClass.EV.value) is BaselineMethod.SESSION_COURSE:
+            self.courses = np.flatnonzero((portfolio & class_rows[ResourceClass.EV.value])[:known]).astype(np.int32)
         counted = portfolio[:known] & ~self.own[:known]
         self._step_kw = np.nansum(baseline.power_kw[counted & steps[:known]], axis=0)
         self._smooth_kw = np.nansum(baseline.power_kw[counted & ~steps[:known]], axis=0)

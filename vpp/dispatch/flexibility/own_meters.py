@@ -39,10 +39,10 @@ class OwnMeters:
         self._loads.observe(state, held=held)
         return self._sessions.update(state, held=held, noted_kw=noted_kw)
 
-    def add_loads(
-        self, own_kw: FloatArray, state: FleetState, curves: Iterable[tuple[int, BaselineCurve | None]]
-    ) -> None:
-        """Add what the loads of running requests would take now, where they are measured so, to ``own_kw``.
+    def follow(self, own_kw: FloatArray, state: FleetState, curves: Iterable[tuple[int, BaselineCurve | None]]) -> None:
+        """Add what loads of running requests would take now, and let commanded sessions take their course.
+
+        Both only where a request is measured so.
 
         Args:
             own_kw: As ``sessions_kw`` returned it for this snapshot; changed.
@@ -51,8 +51,9 @@ class OwnMeters:
         """
         running = np.zeros(len(own_kw), dtype=np.bool_)
         for number, curve in curves:
-            if curve is None or not len(curve.shaped):
+            if curve is None:
                 continue
+            self._sessions.take_course(own_kw, curve.courses)
             fresh = ~running[curve.shaped]
             rows = curve.shaped[fresh]
             shape_kw = curve.shape_kw(state.at_s)[fresh]

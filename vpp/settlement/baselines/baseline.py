@@ -184,34 +184,32 @@ class _Computation:
     def _reference(self, wanted: CodeArray) -> Reference:
         """Return the reference days of the rows that want them; the other rows' means are NaN."""
         chosen = np.flatnonzero(wanted == SAME)
-        window = self._window
+        spread = self._no_reference(self._window.count)
         if len(chosen) == 0:
-            return self._no_reference(window.count)
-        found = DaySearch(
+            return spread
+        found = self._days(chosen, self.rules)
+        if len(found.days) < self.rules.min_days:
+            # The level of a load that follows its own meter is its own: of days only the shape counts, so one will do.
+            chosen = chosen[self._of(*LOADS)[chosen]]
+            found = self._days(chosen, replace(self.rules, min_days=1)) if len(chosen) else found
+        if len(chosen):
+            spread.event_kw[chosen], spread.window_kw[chosen] = found.event_kw, found.window_kw
+        return replace(found, event_kw=spread.event_kw, window_kw=spread.window_kw)
+
+    def _days(self, chosen: IdArray, rules: BaselineRules) -> Reference:
+        """Return the reference days of some rows."""
+        return DaySearch(
             meter=self.meter,
             rows=self.rows[chosen],
             class_code=self._code[chosen],
             event=self.times.event,
-            window=window,
+            window=self._window,
             notice_s=self.times.notice_s,
             event_days=self.event_days,
             called=self.called,
             calendar=self.calendar,
-            rules=self.rules,
+            rules=rules,
         ).find()
-        spread = self._no_reference(window.count)
-        # The level of a load that follows its own meter is its own: of days only the shape counts, so fewer will do.
-        enough = len(found.days) >= self.rules.min_days
-        kept = np.ones(len(chosen), dtype=np.bool_) if enough else self._of(*LOADS)[chosen]
-        spread.event_kw[chosen[kept]] = found.event_kw[kept]
-        spread.window_kw[chosen[kept]] = found.window_kw[kept]
-        return Reference(
-            days=found.days,
-            excluded=found.excluded,
-            event_kw=spread.event_kw,
-            window_kw=spread.window_kw,
-            inputs=found.inputs,
-        )
 
     def _others(self) -> FrozenEstimates:
         return FrozenEstimates(

@@ -26,21 +26,21 @@ OFFERED = (
 """Methods that can be frozen at acceptance from meters and plans; a row's code is a position here."""
 SAME, BEFORE, SCHEDULED = range(3)
 _QUICK = (NoticeClass.FAST, NoticeClass.REALTIME, NoticeClass.SECOND)
-_AUTOMATIC = (BaselineMethod.AUTOMATIC, BaselineMethod.SESSION, BaselineMethod.OWN_METER)
 _STORES = dict.fromkeys(STORING, BaselineMethod.SCHEDULE)
-OWN_METERS: Mapping[ResourceClass, BaselineMethod] = MappingProxyType(
+OWN_METERS: Mapping[ResourceClass, tuple[BaselineMethod, ...]] = MappingProxyType(
     {
-        ResourceClass.EV: BaselineMethod.SESSION,
-        ResourceClass.HVAC: BaselineMethod.OWN_METER,
-        ResourceClass.INDUSTRY: BaselineMethod.OWN_METER,
+        ResourceClass.EV: (BaselineMethod.SESSION_COURSE, BaselineMethod.SESSION),
+        ResourceClass.HVAC: (BaselineMethod.OWN_METER,),
+        ResourceClass.INDUSTRY: (BaselineMethod.OWN_METER,),
     }
 )
-"""By class the method whose baseline follows the meters of the rows themselves while a request runs."""
+"""By class the methods whose baseline follows the meters of the rows themselves while a request runs, shipped first."""
+_AUTOMATIC = (BaselineMethod.AUTOMATIC, *(method for methods in OWN_METERS.values() for method in methods))
 LOADS = (ResourceClass.HVAC, ResourceClass.INDUSTRY)
 
 
 def _shipped(roofs: BaselineMethod) -> Mapping[ResourceClass, BaselineMethod]:
-    return MappingProxyType({ResourceClass.PV: roofs} | _STORES | dict(OWN_METERS))
+    return MappingProxyType({ResourceClass.PV: roofs} | _STORES | {cls: own[0] for cls, own in OWN_METERS.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,8 @@ class MethodChoice:
             return np.where(index.is_class(*STORING), SCHEDULED, code).astype(np.uint8)
         quick = draft.notice_class in _QUICK
         stand_in = BaselineMethod.METER_BEFORE if quick else BaselineMethod.SAME_TYPE_DAYS
-        frozen = {BaselineMethod.SESSION: stand_in, BaselineMethod.OWN_METER: BaselineMethod.SAME_TYPE_DAYS}
+        frozen = dict.fromkeys(OWN_METERS[ResourceClass.EV], stand_in)
+        frozen[BaselineMethod.OWN_METER] = BaselineMethod.SAME_TYPE_DAYS
         by_class = [frozen.get(method, method) for method in map(self._chosen(draft).__getitem__, CLASSES)]
         return np.array([OFFERED.index(method) for method in by_class], dtype=np.uint8)[index.class_code]
 
@@ -81,13 +82,13 @@ class MethodChoice:
         """Return the classes whose rows are measured by their own meters, with the method (docs/adr/0002, 0045)."""
         if draft.baseline_method not in _AUTOMATIC:
             return {}
-        return {cls: method for cls, method in self._chosen(draft).items() if OWN_METERS.get(cls) is method}
+        return {cls: method for cls, method in self._chosen(draft).items() if method in OWN_METERS.get(cls, ())}
 
     def _chosen(self, draft: RequestDraft) -> Mapping[ResourceClass, BaselineMethod]:
         """Return the method of every class: the programme's, but for the classes of the one that a request names."""
         chosen = self.quick if draft.notice_class in _QUICK else self.usual
-        named = {cls: own for cls, own in OWN_METERS.items() if own is draft.baseline_method}
-        return {**chosen, **named}
+        named = [cls for cls, own in OWN_METERS.items() if draft.baseline_method in own]
+        return {**chosen, **dict.fromkeys(named, draft.baseline_method)}
 
     def measured_by_session(self, draft: RequestDraft, index: FleetIndex) -> BoolArray:
         """Return the rows that are measured by their sessions, shape ``(n_resources,)``."""

@@ -67,7 +67,7 @@ def _methods(table: Mapping[str, Any], where: str) -> dict[ResourceClass, Baseli
         cls = _member(ResourceClass, name, where)
         allowed: tuple[BaselineMethod, ...] = OFFERED
         if cls in OWN_METERS:
-            allowed = (*OFFERED, OWN_METERS[cls])
+            allowed = (*OFFERED, *OWN_METERS[cls])
         elif cls in STORING:
             allowed = (BaselineMethod.SCHEDULE, BaselineMethod.METER_BEFORE)
         if value not in allowed:

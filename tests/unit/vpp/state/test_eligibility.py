@@ -128,7 +128,7 @@ def test_chargers_are_measured_by_their_sessions_and_stores_by_their_plan_withou
     assert found.tolist() == [True, True, False, False]
     baseline = baseline_of(nothing, index, schedule=schedule, start_s=at(18), end_s=at(19), known_s=at(12))
     assert baseline.excluded_ids == ("r2", "r3")
-    assert baseline.methods["ev"] == "session"
+    assert baseline.methods["ev"] == "session_course"
 
 
 def test_a_cut_counts_no_photovoltaics_and_a_signal_only_who_can_follow_it() -> None:

@@ -53,6 +53,7 @@ class Followed:
     def at(
         self, state: FleetState, frozen_kw: float, held: np.ndarray, *, number: int = 0, noted: np.ndarray = NOTHING
     ) -> float:
+        """Take a snapshot and return what the building would take."""
         self.loads.observe(state, held=held)
         would = self.loads.would_kw(state, BUILDING, np.array([frozen_kw]), number=number, held=held, noted_kw=noted)
         self.loads.end(np.array([False, True, False]), held=held)

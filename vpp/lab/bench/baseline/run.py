@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from vpp.domain.request import BaselineMethod
+from vpp.domain.resource import ResourceClass
 from vpp.lab.bench.baseline.calls import RAISE_RATIO, WARM_UP_DAYS, drawn_calls
 from vpp.lab.bench.baseline.judgement import Judged, judge
 from vpp.lab.bench.baseline.played_days import bench_fleet, play
@@ -74,7 +75,7 @@ def report(found: Sequence[Judged], *, title: str, days: int) -> dict[str, objec
 
 def _rank(one: Judged) -> float:
     """Return the score of a method that a programme may name, infinity for the others."""
-    named = {method.value for method in (*OFFERED, *OWN_METERS.values())}
+    named = {method.value for method in (*OFFERED, *OWN_METERS[ResourceClass.HVAC])}
     return one.score if one.method in named else math.inf
 
 

@@ -72,13 +72,15 @@ def test_without_a_baseline_nothing_is_known() -> None:
     assert np.isnan(found.baseline_rows_kw).all()
 
 
-@pytest.mark.parametrize("method", [BaselineMethod.SESSION, BaselineMethod.SAME_TYPE_DAYS])
+@pytest.mark.parametrize(
+    "method", [BaselineMethod.SESSION, BaselineMethod.SESSION_COURSE, BaselineMethod.SAME_TYPE_DAYS]
+)
 def test_sessions_count_with_what_they_would_take_now_where_they_are_the_baseline(method: BaselineMethod) -> None:
     chargers = class_rows(INDEX)["ev"]
     own_kw = np.where(chargers, 5.0, np.nan)
     frozen = Portfolios(INDEX).frozen(REQUEST, baseline(method), {})
     found = portfolio_at(frozen, START.timestamp() + 450.0, own_kw)
-    by_session = method is BaselineMethod.SESSION
+    by_session = method is not BaselineMethod.SAME_TYPE_DAYS
     charger_kw = 5.0 if by_session else 2.0
     assert found.baseline_kw == pytest.approx(charger_kw * chargers.sum() + 2.0 * (~chargers).sum())
     assert (found.baseline_rows_kw[chargers] == charger_kw).all()

@@ -10,7 +10,6 @@ from vpp.domain.performance import Baseline
 from vpp.domain.request import BaselineMethod
 from vpp.domain.timegrid import TimeGrid
 
-
 GRID = TimeGrid(start_at=datetime(2026, 7, 15, tzinfo=UTC), count=4)
 
 
@@ -43,7 +42,11 @@ def test_the_baseline_between_middles_keeps_each_intervals_mean_and_schedules_st
 
 def test_rows_that_follow_their_own_meters_are_left_out_and_loads_lend_their_shape() -> None:
     power = np.array([[10.0, 20.0, 60.0, 30.0], [5.0, 5.0, 5.0, 5.0], [7.0, 7.0, 7.0, 7.0], [1.0, 1.0, 1.0, 1.0]])
-    methods = {"hvac": BaselineMethod.OWN_METER, "ev": BaselineMethod.SESSION, "pv": BaselineMethod.SAME_TYPE_DAYS}
+    methods = {
+        "hvac": BaselineMethod.OWN_METER,
+        "ev": BaselineMethod.SESSION_COURSE,
+        "pv": BaselineMethod.SAME_TYPE_DAYS,
+    }
     kinds = {
         "hvac": np.array([True, False, False, True]),
         "ev": np.array([False, True, False, False]),
@@ -52,6 +55,7 @@ def test_rows_that_follow_their_own_meters_are_left_out_and_loads_lend_their_sha
     curve = BaselineCurve(baseline_with(power, methods), np.array([True, True, True, False]), kinds)
     assert curve.own.tolist() == [True, True, False, True]
     assert curve.shaped.tolist() == [0], "the other building is not in the portfolio"
+    assert curve.courses.tolist() == [1]
     middle_s = GRID.start_s + 450.0
     assert curve.total_kw(middle_s) == pytest.approx(7.0)
     assert curve.shape_kw(middle_s).tolist() == [10.0]

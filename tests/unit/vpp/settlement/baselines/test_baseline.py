@@ -14,12 +14,14 @@ from vpp.fleet.holidays import CHINA
 from vpp.settlement.baselines.called_hours import CalledHours
 from vpp.settlement.baselines.reference_days import Adjustment, BaselineRules
 
-HVAC, EV, STORAGE, V2G = (
+HVAC, EV, PV, STORAGE, V2G = (
     ResourceClass.HVAC,
     ResourceClass.EV,
+    ResourceClass.PV,
     ResourceClass.STORAGE,
     ResourceClass.V2G,
 )
+AVERAGED = draft(baseline_method=BaselineMethod.SAME_TYPE_DAYS)
 REFERENCE_DAYS = ("2026-07-14", "2026-07-13", "2026-07-10", "2026-07-09", "2026-07-08")
 
 
@@ -32,7 +34,7 @@ def five_days(row_count: int, kw: float = 100.0) -> Ledger:
 
 
 def test_five_equal_workdays_give_their_mean_on_every_step() -> None:
-    result = baseline_of(five_days(1), fleet(HVAC))
+    result = baseline_of(five_days(1), fleet(HVAC), AVERAGED)
     assert result.reference_days == REFERENCE_DAYS
     assert result.grid.count == 7
     assert result.grid.start_s == at(17, 45)
@@ -91,7 +93,7 @@ def test_a_day_hotter_by_a_tenth_lifts_the_baseline_by_a_tenth() -> None:
 def test_the_adjustment_is_clipped_and_says_so(today_kw: float, ratio: float) -> None:
     meter = five_days(1)
     meter.fill(EVENT_DAY, today_kw)
-    result = baseline_of(meter, fleet(HVAC))
+    result = baseline_of(meter, fleet(HVAC), AVERAGED)
     assert result.adjustment_ratio == {"hvac": ratio}
     assert result.notes == (("hvac", f"adjustment clipped to {ratio:g}"),)
 
@@ -168,7 +170,7 @@ def test_a_holiday_borrows_weekends_when_holidays_are_too_few() -> None:
     for back in range(40):
         meter.fill(first - timedelta(days=back), 70.0)
     result = baseline_of(
-        meter, fleet(HVAC), notice_s=at(9, day=first), start_s=at(18, day=first), end_s=at(19, day=first)
+        meter, fleet(HVAC), AVERAGED, notice_s=at(9, day=first), start_s=at(18, day=first), end_s=at(19, day=first)
     )
     assert result.methods == {"hvac": BaselineMethod.SAME_TYPE_DAYS}
     assert result.reference_days == ("2026-06-14", "2026-06-13", "2026-06-07", "2026-06-06", "2026-05-31")
@@ -179,7 +181,7 @@ def test_days_older_than_the_lookback_do_not_count() -> None:
     for back in range(46, 90):
         meter.fill(EVENT_DAY - timedelta(days=back), 100.0)
     meter.fill(EVENT_DAY, 80.0)
-    result = baseline_of(meter, fleet(HVAC))
+    result = baseline_of(meter, fleet(HVAC), AVERAGED)
     assert result.methods == {"hvac": BaselineMethod.METER_BEFORE}
 
 
@@ -188,7 +190,7 @@ def test_without_history_the_meter_before_control_is_held_and_the_reason_recorde
     meter.fill(EVENT_DAY, 80.0)
     meter.days[EVENT_DAY][0, 70] = 83.0  # 17:30-17:45, the last whole step before 17:50
     meter.days[EVENT_DAY][0, 71] = 999.0
-    result = baseline_of(meter, fleet(HVAC))
+    result = baseline_of(meter, fleet(HVAC), AVERAGED)
     assert result.power_kw == pytest.approx(np.full((1, 7), 83.0))
     assert result.methods == {"hvac": BaselineMethod.METER_BEFORE}
     assert result.notes == (("hvac", "1 of 1 rows: 0 reference days of at least 3; meter before control instead"),)
@@ -199,7 +201,7 @@ def test_a_new_row_gets_meter_before_and_does_not_spoil_the_days_of_the_others()
     for day in REFERENCE_DAYS:
         meter.days[date.fromisoformat(day)][2] = np.nan
     meter.fill(EVENT_DAY, 100.0, 100.0, 40.0)
-    result = baseline_of(meter, fleet(HVAC, HVAC, HVAC))
+    result = baseline_of(meter, fleet(HVAC, HVAC, HVAC), AVERAGED)
     assert result.reference_days == REFERENCE_DAYS
     assert result.power_kw[:, 0] == pytest.approx([100.0, 100.0, 40.0])
     assert result.notes == (("hvac", "1 of 3 rows: not metered on the reference days; meter before control instead"),)
@@ -217,7 +219,7 @@ def test_a_row_nobody_ever_metered_leaves_the_portfolio_by_name() -> None:
 
 def test_a_zero_is_a_reading_and_not_a_gap() -> None:
     result = baseline_of(five_days(1, kw=0.0), fleet(EV))
-    assert result.methods == {"ev": BaselineMethod.SESSION}
+    assert result.methods == {"ev": BaselineMethod.SESSION_COURSE}
     assert result.excluded_ids == ()
     assert result.adjustment_ratio == {"ev": 1.0}
 
@@ -226,8 +228,8 @@ def test_a_zero_is_a_reading_and_not_a_gap() -> None:
 def test_quick_products_hold_the_meter_before_control(notice: NoticeClass) -> None:
     meter = five_days(1)
     meter.days[EVENT_DAY][0, 70] = 42.0
-    result = baseline_of(meter, fleet(HVAC), draft(notice_class=notice))
-    assert result.methods == {"hvac": BaselineMethod.METER_BEFORE}
+    result = baseline_of(meter, fleet(PV), draft(notice_class=notice))
+    assert result.methods == {"pv": BaselineMethod.METER_BEFORE}
     assert result.power_kw == pytest.approx(np.full((1, 7), 42.0))
     assert result.reference_days == ()
 
@@ -250,7 +252,7 @@ def test_storage_and_v2g_follow_the_schedule_and_never_an_average() -> None:
         assert result.methods == {
             "storage": BaselineMethod.SCHEDULE,
             "v2g": BaselineMethod.SCHEDULE,
-            "hvac": BaselineMethod.SAME_TYPE_DAYS,
+            "hvac": BaselineMethod.OWN_METER if method is BaselineMethod.AUTOMATIC else method,
         }
 
 

@@ -89,7 +89,10 @@ def test_sessions_are_a_choice_like_any_other() -> None:
 def test_loads_follow_their_own_meters_by_programme_or_by_request() -> None:
     plain, own = MethodChoice(), BaselineMethod.OWN_METER
     assert plain.own_meters(draft())[HVAC] is own
-    assert choice(BaselineMethod.MATCH_DAY).own_meters(draft()) == {EV: BaselineMethod.SESSION, INDUSTRY: own}
+    assert choice(BaselineMethod.MATCH_DAY).own_meters(draft()) == {
+        EV: BaselineMethod.SESSION_COURSE,
+        INDUSTRY: own,
+    }
     assert choice(BaselineMethod.MATCH_DAY).own_meters(draft(baseline_method=own))[HVAC] is own
     assert plain.own_meters(draft(baseline_method=BaselineMethod.SAME_TYPE_DAYS)) == {}
 
