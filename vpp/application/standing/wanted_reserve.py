@@ -11,13 +11,15 @@ from vpp.dispatch.requests.phases import areas_overlap
 from vpp.domain.request import Direction, DispatchRequest, Product, RequestState
 from vpp.domain.standing import StandingCommitment
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
-from vpp.domain.units import STEP_S
+from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.fleet.calendar import DayCalendar, day_number
 from vpp.planning.reserve.call_expectation import CallExpectation, PastCall, learnt
 from vpp.planning.reserve.demand import ReserveDemand
 from vpp.planning.reserve.standing_hours import due_steps, standing_demand
 from vpp.ports import Clock
 
+_EXPERIENCE_DAYS = 90.0
+"""Days from which calls are learnt: about a season."""
 _NEVER_GIVEN = frozenset(
     {RequestState.CANCELLED, RequestState.DECLINED, RequestState.EXPIRED, RequestState.FAILED, RequestState.SUPERSEDED}
 )
@@ -73,8 +75,10 @@ class WantedReserve:
         )
 
     def _called(self, commitments: Sequence[StandingCommitment]) -> Mapping[str, Mapping[int, int]]:
-        """Return the calls of each commitment so far, by day."""
-        calls = [request for request in self.book.all() if _is_call(request)]
+        """Return the calls of each commitment from yesterday on, by day."""
+        since_s = self.clock.now_s() - 2.0 * SECONDS_PER_DAY
+        recent = (request for request in self.book.all() if request.draft.start_at.timestamp() > since_s)
+        calls = [request for request in recent if _is_call(request)]
         return {one.id: Counter(self._days_called(one, calls)) for one in commitments}
 
     def _days_called(self, commitment: StandingCommitment, calls: Sequence[DispatchRequest]) -> Sequence[int]:
@@ -92,7 +96,7 @@ class WantedReserve:
 
     def _learnt(self) -> CallExpectation | None:
         """Return what the calls of the past let expect, ``None`` while they let nothing."""
-        requests = self.book.all()
+        requests, now_s = self.book.all(), self.clock.now_s()
         if not requests:
             return None
         calls = [
@@ -104,8 +108,9 @@ class WantedReserve:
             for request in requests
             if _is_call(request) and request.draft.direction is Direction.UP
         ]
-        since_s = min(request.created_at.timestamp() for request in requests)
-        return learnt(calls, self.calendar, since_s=since_s, now_s=self.clock.now_s())
+        first_s = min(request.created_at.timestamp() for request in requests)
+        since_s = max(first_s, now_s - _EXPERIENCE_DAYS * SECONDS_PER_DAY)
+        return learnt(calls, self.calendar, since_s=since_s, now_s=now_s)
 
 
 def nothing_wanted(grid: TimeGrid) -> ReserveDemand:
