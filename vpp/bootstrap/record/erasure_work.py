@@ -10,6 +10,7 @@ from time import sleep
 
 import numpy as np
 import sqlalchemy as sa
+from rich.console import Console
 
 from vpp.application.recovery.names_in_state import state_without_names
 from vpp.bootstrap.clocks import instant_of
@@ -99,7 +100,8 @@ class ErasureWork:
         if clear:
             self._state_redaction()
         if samples.windows:
-            self._erase_samples(samples)
+            with Console(stderr=True).status("erasing samples"):
+                self._erase_samples(samples)
         with storing("the erasure"), self.engine.begin() as connection:
             also(connection)
             self._entries.carry_out(connection)
