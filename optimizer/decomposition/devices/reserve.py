@@ -57,6 +57,13 @@ def bounded_until(stores: Stores, i: int, holds: Holds, w: int) -> int:
 
 
 @njit()
+def priced_until(stores: Stores, i: int, holds: Holds, w: int) -> int:
+    """Return the first step whose floor window ``w`` does not pay for: where the next begins at once, that one does."""
+    follows = (w + 1 < len(holds.first)) and (holds.first[w + 1] == holds.last[w])
+    return int(holds.last[w] - 1) if follows else bounded_until(stores, i, holds, w)
+
+
+@njit()
 def most_held(stores: Stores, i: int, holds: Holds, w: int) -> float:
     """Return the most that store ``i`` can hold in window ``w``, 0 if it is not plugged for all of it, kW."""
     first, last = holds.first[w], holds.last[w]
@@ -111,7 +118,7 @@ def power_price(case: Floats, battery: Battery, j: int) -> float:
 def holding_cost(stores: Stores, i: int, holds: Holds, w: int, case: Floats, battery: Battery) -> float:
     """Return what one more kW held in window ``w`` costs at the present answer."""
     begin, cost = stores.arrive[i], 0.0
-    for t in range(max(holds.first[w] - 1, begin), bounded_until(stores, i, holds, w)):
+    for t in range(max(holds.first[w] - 1, begin), priced_until(stores, i, holds, w)):
         fall = case[VALUE, t - begin] - case[VALUE, t - begin + 1]
         cost += max(fall, 0.0) * backed_steps(holds, w, t) / battery.eta
     for t in range(holds.first[w], holds.last[w]):
@@ -336,7 +343,7 @@ def _proven(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, bat
         if most <= 0.0:
             continue
         cost = -pay[w]
-        for t in range(max(holds.first[w] - 1, begin), bounded_until(stores, i, holds, w)):
+        for t in range(max(holds.first[w] - 1, begin), priced_until(stores, i, holds, w)):
             fall = point[0, t - begin] - point[0, t - begin + 1]
             cost += max(fall, 0.0) * backed_steps(holds, w, t) / eta
         for t in range(holds.first[w], holds.last[w]):
