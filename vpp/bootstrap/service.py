@@ -8,6 +8,7 @@ from functools import partial
 import structlog
 
 from vpp.application.delivery.measurement import Measurement
+from vpp.application.interval_retention import IntervalRetention
 from vpp.application.loops.cycle_inputs import CycleInputs, IntervalMetering
 from vpp.application.loops.fast_loop import FastLoop, LoopPeriods, Observer
 from vpp.application.loops.forecaster import Forecaster
@@ -17,7 +18,6 @@ from vpp.application.operating_picture import OperatingPicture, PlansInForce
 from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.requests.commitments import Commitments
-from vpp.application.requests.interval_retention import IntervalRetention
 from vpp.application.requests.retention import DeliveryParts, RequestRetention
 from vpp.bootstrap.clocks import guard_of
 from vpp.bootstrap.parts.core import Core, resume_means

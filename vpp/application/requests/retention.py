@@ -14,9 +14,9 @@ from vpp.application.delivery.forgotten_calls import ForgottenCalls
 from vpp.application.delivery.measurement import Measurement
 from vpp.application.delivery.official_results import OfficialResults
 from vpp.application.delivery.settlement import Settlement, was_ramped
+from vpp.application.interval_retention import reference_from_s
 from vpp.application.requests.announcements import Announcements
 from vpp.application.requests.commitments import Commitments
-from vpp.application.requests.interval_retention import reference_from_s
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.requests.forgotten import FORGOTTEN, Batch
 from vpp.domain.request import OVER, DispatchRequest, RequestState

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.unit.vpp.dispatch.requests.parts import NOW, accepted, quote, submit
-from vpp.application.requests.interval_retention import IntervalRetention, reference_from_s
+from vpp.application.interval_retention import IntervalRetention, reference_from_s
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.settings import RequestRules
 from vpp.domain.units import SECONDS_PER_DAY
