@@ -15,10 +15,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vpp.domain.flexibility import Verified
-from vpp.domain.request import DispatchRequest, Product
+from vpp.domain.request import DispatchRequest, Product, RequestState
 
 _TEST_RATIO = 0.9
 """Least share of the quoted even-chance power that was committed in a test."""
+_STOPPED = frozenset({RequestState.ABORTED, RequestState.SUPERSEDED, RequestState.FAILED})
 NOTHING = Verified()
 
 
@@ -31,7 +32,7 @@ class Shown:
         at_s: Epoch seconds of the end of its hold; NaN where it is not known, as of requests forgotten before times
             were kept: such an event does not expire.
         followed_ratio: Share of what its devices would give if all followed every command, 0-1, NaN where unknown.
-        is_test: It asked for all that was expected.
+        is_test: It asked for all that was expected, and was not ended early.
     """
 
     kw: float
@@ -58,7 +59,7 @@ def shown_by(request: DispatchRequest, delivered_mean_kw: float) -> Shown | None
         kw=delivered_mean_kw * whole,
         at_s=at_s,
         followed_ratio=min(max(delivered_mean_kw / committed_kw, 0.0), 1.0) * quote.delivery_ratio,
-        is_test=committed_kw >= _TEST_RATIO * quote.p50_kw,
+        is_test=committed_kw >= _TEST_RATIO * quote.p50_kw and not _STOPPED & {t.to_state for t in request.history},
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.vpp.dispatch.requests.parts import DRAFT, NOW, quote
 from vpp.domain.flexibility import Verified
-from vpp.domain.request import DispatchRequest, Product, Purpose, RequestState
+from vpp.domain.request import DispatchRequest, Product, Purpose, RequestState, Transition
 from vpp.settlement.verified_power import NOTHING, Shown, shown_by, together, verified_by, worth_keeping
 
 DAY_S = 86_400.0
@@ -44,6 +44,13 @@ def test_a_request_for_less_than_was_expected_is_no_test_for_others_made_up() ->
     one = shown_by(settled(accepted_kw=100.0), 100.0)
     assert one is not None
     assert (one.kw, one.is_test) == (100.0, False)
+
+
+def test_a_drill_that_a_call_has_ended_is_no_test() -> None:
+    step = Transition(at=NOW, actor="service", version=1, from_state=None, to_state=RequestState.SUPERSEDED, reason="")
+    one = shown_by(replace(settled(accepted_kw=400.0), history=(step,)), 20.0)
+    assert one is not None
+    assert not one.is_test
 
 
 def test_what_cannot_be_judged_shows_nothing() -> None:
