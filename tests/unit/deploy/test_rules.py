@@ -37,6 +37,8 @@ _PLAIN = {
     "vpp_clock_ahead_seconds",
     "vpp_commands_total",
     "vpp_delivered_kw",
+    "vpp_drill_delivered_ratio",
+    "vpp_drills_per_week",
     "vpp_devices_connected",
     "vpp_frames_rejected_total",
     "vpp_leader_epoch",
@@ -51,6 +53,7 @@ _PLAIN = {
     "vpp_target_kw",
     "vpp_tracking_error_ratio",
     "vpp_transformer_load_ratio",
+    "vpp_verified_age_seconds",
 }
 _EXPORTED = _PLAIN | {f"{name}_{part}" for name in _HISTOGRAMS for part in ("bucket", "sum", "count")}
 _METRIC = re.compile(r"(?<![\w:])(?:[a-z]+:)?vpp_\w+(?::\w+)?")
@@ -77,7 +80,9 @@ _ALERTS = {
     "CommandAckSlow",
     "ConnectionCrashed",
     "DeliveryShortfall",
+    "DrillShort",
     "LimitsNotRestored",
+    "NotVerified",
     "PollerStandsStill",
     "PlanFallback",
     "PromiseBelowCap",
@@ -126,7 +131,7 @@ def test_every_expression_names_only_metrics_that_are_exported(where: str, expr:
 
 
 def test_the_names_are_those_the_service_exports() -> None:
-    files = ("observability", "vitals", "standby_metrics")
+    files = ("observability", "vitals", "standby_metrics", "drill_metrics")
     observability = "".join((ROOT / f"vpp/runtime/{name}.py").read_text(encoding="utf-8") for name in files)
     build_info = {"vpp_build_info"}  # prometheus_client adds the suffix to vpp_build
     missing = {name for name in _PLAIN - build_info | _HISTOGRAMS if f'"{name}"' not in observability}

@@ -69,15 +69,16 @@ class RequestParts:
     ) -> "RequestParts":
         """Compose them; ``changed`` is called when commitments change, ``tariff`` is that of the plans."""
         clock, engine, journal = core.clock, core.engine, core.store.journal
+        policy = FlexibilityPolicy(
+            certain_ratio=settings.quote_certain_ratio, regulation_score=settings.regulation_score
+        )
         quoter = Quoter(
             engine=engine,
             picture=picture,
             measurement=measurement,
             forecaster=forecaster,
             valid_s=settings.quote_valid_s,
-            policy=FlexibilityPolicy(
-                certain_ratio=settings.quote_certain_ratio, regulation_score=settings.regulation_score
-            ),
+            policy=policy,
             tariff=tariff,
         )
         announcements = Announcements(journal=journal, news=core.news, clock=clock)
@@ -85,25 +86,14 @@ class RequestParts:
         freezing = BaselineFreezing(
             book=engine.book, journal=journal, picture=picture, measurement=measurement, spared=sharing.spared
         )
-        settlement = Settlement(
-            clock=clock,
-            book=engine.book,
-            journal=journal,
-            measurement=measurement,
-            freezing=freezing,
-            announce=announcements.announce,
-            runs=SettlementRuns(journal, core.news),
-            metered_until_s=lambda: core.means.final_until_s,
-            verified_s=SECONDS_PER_DAY * settings.verified_days,
+        settlement = _settlement(core, measurement, freezing, announcements, verified_days=settings.verified_days)
+        availability = Availability(
+            picture=picture, quoter=quoter, forecaster=forecaster, due=standing.wanted.due, journal=journal
         )
         return cls(
             measurement=measurement,
             standing=standing,
-            availability=standing.followed_by(
-                Availability(
-                    picture=picture, quoter=quoter, forecaster=forecaster, due=standing.wanted.due, journal=journal
-                )
-            ),
+            availability=standing.followed_by(availability),
             quoter=quoter,
             announcements=announcements,
             settlement=settlement,
@@ -134,3 +124,24 @@ class RequestParts:
                 metered_until_s=lambda: core.means.final_until_s,
             ),
         )
+
+
+def _settlement(
+    core: Core,
+    measurement: Measurement,
+    freezing: BaselineFreezing,
+    announcements: Announcements,
+    *,
+    verified_days: float,
+) -> Settlement:
+    return Settlement(
+        clock=core.clock,
+        book=core.engine.book,
+        journal=core.store.journal,
+        measurement=measurement,
+        freezing=freezing,
+        announce=announcements.announce,
+        runs=SettlementRuns(core.store.journal, core.news),
+        metered_until_s=lambda: core.means.final_until_s,
+        verified_s=SECONDS_PER_DAY * verified_days,
+    )

@@ -1,4 +1,4 @@
-"""How much was sold of what could have been: p10 against the tenth part from below of what turned out deliverable.
+"""Share sold of what could have been: p10 against the tenth part from below of what turned out deliverable.
 
 Within each cell the oracle knows the law of ``Y / p50``, what was deliverable over the even chance, and would have
 quoted its 10 % quantile. Its advantage is that it has seen the very windows; a quote below it is too careful, one above
