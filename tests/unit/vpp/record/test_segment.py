@@ -1,5 +1,7 @@
 """Segments as bytes."""
 
+from dataclasses import replace
+
 import pytest
 
 from vpp.domain.errors import FrameError
@@ -34,13 +36,20 @@ def test_a_segment_that_is_cut_is_refused(cut: int) -> None:
         list(segment_entries(content[:cut]))
 
 
-def test_entries_of_another_chain_are_refused() -> None:
-    _, content = segment_bytes(chain(5), "cd" * 32)
+def test_entries_that_do_not_come_to_the_last_hash_are_refused() -> None:
+    head, content = segment_bytes(chain(5), GENESIS)
     with pytest.raises(FrameError, match="entries 1 to 5 end at 5 with hash"):
-        list(segment_entries(content))
+        list(segment_entries(content.replace(head.last_sha256.encode(), b"cd" * 32)))
+
+
+def test_redacted_entries_keep_the_hash_by_which_their_neighbours_link() -> None:
+    entries = chain(5)
+    entries[2] = replace(entries[2], body=StoredBody("{}"))
+    _, content = segment_bytes(entries, GENESIS)
+    assert list(segment_entries(content)) == entries
 
 
 def test_a_segment_of_a_newer_version_says_so() -> None:
     _, content = segment_bytes(chain(5), GENESIS)
-    with pytest.raises(FrameError, match="version 2 needs a newer service"):
-        head_of(content[:4] + b"\x02" + content[5:])
+    with pytest.raises(FrameError, match="version 3 needs a newer service"):
+        head_of(content[:4] + b"\x03" + content[5:])

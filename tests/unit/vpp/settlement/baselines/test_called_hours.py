@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.vpp.settlement.baselines.baseline_parts import EVENT_DAY, Ledger, at, baseline_of, draft, fleet
-from vpp.domain.request import NoticeClass
+from vpp.domain.request import BaselineMethod
 from vpp.domain.resource import ResourceClass
 from vpp.settlement.baselines.called_hours import CalledHours, meter_before_kw, window_before
 
@@ -55,7 +55,7 @@ def test_a_day_of_calls_leaves_nothing_that_adjusts() -> None:
 
 
 def test_the_last_meter_before_control_is_not_that_of_another_call() -> None:
-    asked = draft(notice_class=NoticeClass.FAST)
+    asked = draft(baseline_method=BaselineMethod.METER_BEFORE)
     times = {"notice_s": at(13, 20), "start_s": at(13, 30), "end_s": at(14, 30)}
     assert baseline_of(a_week(), fleet(HVAC), asked, **times).power_kw[0, 0] == 20.0
     told = baseline_of(a_week(), fleet(HVAC), asked, **times, called=ONE_CALL)

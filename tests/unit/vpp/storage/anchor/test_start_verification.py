@@ -307,7 +307,7 @@ def heads_cut(plant: Archived) -> None:
         (archive_deleted_with_its_index, "gap"),
         (everything_rewritten, "rewritten"),
         (segments_rewritten_only, "altered"),
-        (segment_replaced_and_manifest_stated_anew, "segment"),
+        (segment_replaced_and_manifest_stated_anew, "altered"),
         (beginning_deleted_and_pruning_stated, "segment"),
         (last_half_of_the_table_cut, "cut"),
         (table_deleted, "cut"),
