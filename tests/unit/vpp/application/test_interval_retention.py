@@ -27,7 +27,8 @@ def book() -> RequestBook:
 def retention(
     book: RequestBook, *, keep_days: float = 100.0, late: bool = False, with_requests: bool = False
 ) -> IntervalRetention:
-    engine = sa.create_engine("sqlite://")
+    # One connection for all threads: each of its own would see an empty database.
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
     metadata.create_all(engine)
     return IntervalRetention(
         clock=VirtualClock(LATER_S),
