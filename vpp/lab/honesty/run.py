@@ -129,7 +129,7 @@ def _open(options: HonestyOptions, seed: int) -> list[Stretch]:
     return stretches[first:]
 
 
-_days: SynchronizedArray[float] | None = None
+_days: "SynchronizedArray[float] | None" = None
 """Days played by each seed, of a worker."""
 
 
