@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from forecasts.level import level_of
 from forecasts.series import History
-from vpp.dispatch.flexibility.device_flexibility import _moved_kw
 from vpp.settlement.baselines.reference_days import adjustment_ratio
+from vpp.state.load_counterfactual import moved_kw
 
 KW = st.floats(-100.0, 100.0)
 LOADS = st.lists(KW, min_size=2, max_size=6)
@@ -64,7 +64,7 @@ def test_a_fleet_without_any_series_has_no_level() -> None:
 def test_a_building_that_crosses_zero_is_moved_by_the_difference_not_by_a_ratio(
     free_kw: float, baseline_kw: float, anchor_kw: float
 ) -> None:
-    moved = _moved_kw(free_kw, baseline_kw, anchor_kw)
+    moved = moved_kw(free_kw, baseline_kw, anchor_kw)
     assert abs(moved - free_kw) <= max(abs(free_kw), abs(baseline_kw - anchor_kw)) + 1e-9
     if anchor_kw * baseline_kw < 0.0:
         assert moved == free_kw + baseline_kw - anchor_kw
