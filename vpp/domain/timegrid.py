@@ -72,5 +72,12 @@ def floor_s(at_s: float, step_s: int) -> float:
 
 
 def instant(at_s: float) -> datetime:
-    """Return the aware UTC instant of ``at_s`` epoch seconds."""
-    return datetime.fromtimestamp(at_s, tz=UTC)
+    """Return the aware UTC instant of ``at_s`` epoch seconds.
+
+    Raises:
+        ValueError: It is beyond the year 9999, or not finite.
+    """
+    try:
+        return datetime.fromtimestamp(at_s, tz=UTC)
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"{at_s} is no instant in epoch seconds") from error

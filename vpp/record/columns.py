@@ -52,10 +52,15 @@ def column_of(content: str | Sequence[Any] | npt.NDArray[Any], dtype: type[Scala
     ``None`` in such a list is a number that JSON lacks; it comes back as NaN.
 
     Raises:
-        FrameError: This is no text of a column.
+        FrameError: This is no text of a column, or a value has no place in one of that type.
     """
     if isinstance(content, str):
         return unpacked(content, dtype)
     if isinstance(content, np.ndarray):
         return content.astype(dtype)
-    return np.array([np.nan if value is None else value for value in content]).astype(dtype)
+    values = np.array([np.nan if value is None else value for value in content])
+    try:
+        with np.errstate(invalid="raise"):
+            return values.astype(dtype)
+    except FloatingPointError as error:
+        raise FrameError(f"a column of {np.dtype(dtype).name} holds {content!r}") from error

@@ -47,7 +47,7 @@ class KeptDay:
         self.start_s.append(start_s)
         self.available_kw.append(available_kw)
         owners, place = np.unique(np.concatenate([self.owner, owner]), return_inverse=True)
-        kwh = np.concatenate([self.kept_kwh, kept_kw * STEP_S / SECONDS_PER_HOUR])
+        kwh = np.concatenate([self.kept_kwh, kept_kw * (STEP_S / SECONDS_PER_HOUR)])
         self.owner = owners
         self.kept_kwh = np.asarray(np.bincount(place.ravel(), kwh, len(owners)), dtype=np.float64)
 
