@@ -136,7 +136,7 @@ def _market(rng: np.random.Generator, steps: int, nodes: int, devices: int, *, w
         edges = np.unique(rng.integers(0, steps + 1, 4))
         first, last = edges[:-1], edges[1:]
         need = rng.uniform(0.0, 12.0, len(first))
-        lasting = rng.integers(0, 4, len(first)) if rng.random() < 0.5 else None
+        lasting = rng.integers(0, min(4, steps + 1), len(first)) if rng.random() < 0.5 else None
         price = rng.uniform(0.0, 3.0, len(first)) if rng.random() < 0.5 else 2.0
         asked["reserve"] = Reserve(first=first, last=last, need_kw=need, price_cny_per_kw=price, sustain_steps=lasting)
     if whole and rng.random() < 0.4:
