@@ -23,11 +23,11 @@ from optimizer.problem.problem import (
     Solar,
     Storing,
 )
+from tests.patience import PATIENCE_WALL_S
 from tests.reference import reference
 from vpp.lab.bench.instance import problem_of
 
 STEPS = 24
-PATIENCE_S = 600.0
 
 
 @pytest.mark.soak
@@ -47,7 +47,7 @@ def test_reference_instances_have_their_optimum_between_bound_and_objective(
 ) -> None:
     instances, exact = reference("instances"), reference("exact")
     arrays = {name: np.asarray(values) for name, values in instances.make(points, seed, **options).items()}
-    found = decompose(problem_of(arrays), deadline_s=PATIENCE_S, gap_ratio=1e-4)
+    found = decompose(problem_of(arrays), deadline_s=PATIENCE_WALL_S, gap_ratio=1e-4)
     truth, status = exact.solve(arrays)
     optimum, span = truth["objective_cny"], 1e-6 * abs(found.gross_cny)
     assert "Optimal" in status
@@ -93,8 +93,8 @@ FEATURES: dict[str, dict[str, bool]] = {
 def test_every_feature_has_its_optimum_between_bound_and_objective(name: str) -> None:
     for seed in (2, 3):
         problem = city(seed, **FEATURES[name])
-        found = decompose(problem, deadline_s=PATIENCE_S, gap_ratio=1e-3)
-        truth = solve_monolith(problem, deadline_s=PATIENCE_S)
+        found = decompose(problem, deadline_s=PATIENCE_WALL_S, gap_ratio=1e-3)
+        truth = solve_monolith(problem, deadline_s=PATIENCE_WALL_S)
         again = evaluate(problem, found.power_kw, found.contracts)
         span = 1e-5 * max(1.0, abs(truth.gross_cny))
         assert found.lower_bound_cny <= truth.objective_cny + span
@@ -109,9 +109,9 @@ def test_every_feature_has_its_optimum_between_bound_and_objective(name: str) ->
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.0, 3.0))
 def test_any_multipliers_prove_a_bound(seed: int, scale: float) -> None:
     problem = city(seed % 50, band=True, regulation=True, reserve=True)
-    truth = solve_monolith(problem, deadline_s=PATIENCE_S)
+    truth = solve_monolith(problem, deadline_s=PATIENCE_WALL_S)
     random = np.random.default_rng(seed)
-    good = decompose(problem, deadline_s=PATIENCE_S, gap_ratio=0.05).warm
+    good = decompose(problem, deadline_s=PATIENCE_WALL_S, gap_ratio=0.05).warm
     assert good is not None
     noise = random.lognormal(0.0, scale, good.node_import_price.shape)
     warm = replace(good, node_import_price=good.node_import_price * noise, total_price=good.total_price[::-1])

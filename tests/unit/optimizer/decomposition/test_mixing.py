@@ -16,9 +16,8 @@ from optimizer.decomposition.warm import warm_plan
 from optimizer.problem.evaluation import evaluate
 from optimizer.problem.problem import Band, Problem, Regulation
 from optimizer.problem.solution import Warm
+from tests.patience import PATIENCE_WALL_S
 from vpp.lab.bench import instance as instances
-
-PATIENCE_S = 600.0
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,7 @@ def schedules(problem: Problem) -> tuple[arrays.Fleet, arrays.Previous, list[arr
     fleet = compiled(problem)
     plans = []
     for price in (problem.price_cny_per_kwh, problem.price_cny_per_kwh[::-1].copy(), 0.0 * problem.price_cny_per_kwh):
-        warm = decompose(replace(problem, price_cny_per_kwh=price), deadline_s=PATIENCE_S, gap_ratio=0.01).warm
+        warm = decompose(replace(problem, price_cny_per_kwh=price), deadline_s=PATIENCE_WALL_S, gap_ratio=0.01).warm
         plan = empty_plan(fleet)
         assert isinstance(warm, Warm)
         assert warm_plan(problem, fleet, plan, warm)
@@ -45,7 +44,7 @@ def mixture(
 ) -> np.ndarray:
     samples: list[Sample] = [sampled(fleet, previous, plan) for plan in plans]
     plan = empty_plan(fleet)
-    assert mixed(problem, fleet, samples, opening_prices(fleet), plan, deadline_s=PATIENCE_S, gap_ratio=1e-4)
+    assert mixed(problem, fleet, samples, opening_prices(fleet), plan, deadline_s=PATIENCE_WALL_S, gap_ratio=1e-4)
     return power_kw(problem, fleet, plan)
 
 

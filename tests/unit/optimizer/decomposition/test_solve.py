@@ -14,11 +14,11 @@ from optimizer.decomposition.solve import decompose
 from optimizer.problem.evaluation import evaluate
 from optimizer.problem.problem import Band, Charging, Churn, Problem
 from optimizer.problem.solution import Solution, Status, Warm
+from tests.patience import PATIENCE_WALL_S
 from tests.places import SHARED
 from vpp.lab.bench import instance as instances
 from vpp.lab.bench.instance import generated, problem_of
 
-PATIENCE_S = 600.0
 VERIFIER = SHARED / "bench" / "verify.py"
 
 
@@ -31,7 +31,7 @@ def day() -> Problem:
 @pytest.fixture(scope="module")
 def plan(day: Problem) -> Solution:
     """Return its plan."""
-    return decompose(day, deadline_s=PATIENCE_S)
+    return decompose(day, deadline_s=PATIENCE_WALL_S)
 
 
 def total_kw(problem: Problem, solution: Solution) -> np.ndarray:
@@ -67,12 +67,12 @@ def test_without_any_time_there_is_still_a_certified_answer(day: Problem) -> Non
 
 
 def test_the_same_day_twice_gives_the_same_plan(day: Problem, plan: Solution) -> None:
-    np.testing.assert_array_equal(decompose(day, deadline_s=PATIENCE_S).power_kw, plan.power_kw)
+    np.testing.assert_array_equal(decompose(day, deadline_s=PATIENCE_WALL_S).power_kw, plan.power_kw)
 
 
 def test_progress_is_told(day: Problem) -> None:
     told: list[Progress] = []
-    decompose(day, deadline_s=PATIENCE_S, progress=told.append)
+    decompose(day, deadline_s=PATIENCE_WALL_S, progress=told.append)
     assert [one.sweeps for one in told] == sorted({one.sweeps for one in told})
     assert told[-1].gap_ratio <= 5e-4
 
@@ -83,7 +83,7 @@ def test_a_band_with_a_rebound_ceiling_is_kept_from_a_warm_start(day: Problem, p
     upper[44:52] = before[44:52] - 0.08 * before.max()
     upper[52:60] = 1.05 * before[52:60]
     asked = replace(day, band=Band(upper_kw=upper, lower_kw=np.full(day.steps, -np.inf)))
-    found = decompose(asked, deadline_s=PATIENCE_S, warm=plan.warm, gap_ratio=2e-3)
+    found = decompose(asked, deadline_s=PATIENCE_WALL_S, warm=plan.warm, gap_ratio=2e-3)
     assert found.excess_kw.max() == 0.0
     assert (total_kw(asked, found) <= upper + 1e-2).all()
     assert found.gap_ratio < 0.01
@@ -92,7 +92,7 @@ def test_a_band_with_a_rebound_ceiling_is_kept_from_a_warm_start(day: Problem, p
 @pytest.mark.parametrize("seed", [7, 9])
 def test_one_repair_keeps_both_the_band_and_the_nodes(seed: int) -> None:
     day = instances.problem_of(instances.generated(2_000, seed=seed))
-    plan = decompose(day, deadline_s=PATIENCE_S)
+    plan = decompose(day, deadline_s=PATIENCE_WALL_S)
     upper = np.full(day.steps, np.inf)
     upper[44:52] = total_kw(day, plan)[44:52] - 300.0
     upper[52:60] = total_kw(day, plan)[52:60] + 50.0
@@ -106,9 +106,9 @@ def test_one_repair_keeps_both_the_band_and_the_nodes(seed: int) -> None:
 def test_churn_keeps_the_plan_where_nothing_changed(day: Problem, plan: Solution) -> None:
     power = plan.power_kw.astype(np.float64)
     loyal = replace(day, churn=Churn(previous_kw=power, price_cny_per_kwh=0.05))
-    found = decompose(loyal, deadline_s=PATIENCE_S, warm=plan.warm)
+    found = decompose(loyal, deadline_s=PATIENCE_WALL_S, warm=plan.warm)
     moved = np.abs(found.power_kw - power).sum()
-    again = np.abs(decompose(day, deadline_s=PATIENCE_S, warm=plan.warm).power_kw - power).sum()
+    again = np.abs(decompose(day, deadline_s=PATIENCE_WALL_S, warm=plan.warm).power_kw - power).sum()
     assert moved < 0.2 * again
 
 
@@ -117,13 +117,13 @@ def test_a_warm_start_of_another_shape_is_ignored(day: Problem) -> None:
     warm = Warm(
         total_price=np.zeros(3), node_import_price=none, node_export_price=none, regulation_price=none, power_kw=none
     )
-    assert decompose(day, deadline_s=PATIENCE_S, warm=warm).gap_ratio <= 5e-4
+    assert decompose(day, deadline_s=PATIENCE_WALL_S, warm=warm).gap_ratio <= 5e-4
 
 
 def test_base_load_over_a_limit_is_a_named_overload(day: Problem) -> None:
     low = day.network.base_kw.max(1, keepdims=True) * 0.9
     tight = replace(day, network=replace(day.network, limit_kw=np.maximum(low, 1.0) * np.ones(day.steps)))
-    found = decompose(tight, deadline_s=PATIENCE_S)
+    found = decompose(tight, deadline_s=PATIENCE_WALL_S)
     least = np.maximum(day.network.base_kw - tight.network.limit_kw - 400.0 * 22.0, 0.0)
     assert (found.overload_kw >= least - 1e-3).all()
     assert np.isfinite(found.lower_bound_cny)
@@ -144,7 +144,7 @@ def test_any_kind_of_device_may_be_missing(day: Problem, kind: str) -> None:
             if isinstance(getattr(block, name), np.ndarray)
         }
         without = replace(day, **{kind: replace(block, **empty)})
-    found = decompose(without, deadline_s=PATIENCE_S)
+    found = decompose(without, deadline_s=PATIENCE_WALL_S)
     assert found.gap_ratio <= 5e-3
 
 
@@ -178,7 +178,7 @@ def test_one_step_and_one_car() -> None:
         solar=replace(day.solar, transformer=none, available_kw=np.zeros((0, 1)), curtailable=none),
         flexible=replace(day.flexible, baseline_kw=np.zeros((0, 1)), max_cut_kw=np.zeros((0, 1))),
     )
-    found = decompose(one, deadline_s=PATIENCE_S)
+    found = decompose(one, deadline_s=PATIENCE_WALL_S)
     assert found.power_kw[0, 0] == pytest.approx(5.0, abs=1e-2)
     assert found.unserved_kwh[0] == pytest.approx(4.0, abs=1e-2)
     assert found.gap_ratio < 0.01
@@ -200,7 +200,6 @@ def test_a_written_solution_passes_the_independent_verifier(day: Problem, plan: 
     assert verdict["objective_cny"] == pytest.approx(plan.objective_cny, rel=1e-6)
 
 
-CHURN_PATIENCE_S = 600.0
 CHURN_GAP_RATIO = 3e-3
 """Small fleets are the hard ones here: a battery is a large share of the cut. A city ends below 5e-4."""
 HOLD = slice(44, 52)
@@ -209,7 +208,7 @@ HOLD = slice(44, 52)
 def event(points: int, seed: int) -> Problem:
     """Return a planned day of which 250 W a charging point are cut for two hours, with a rebound cap after it."""
     day = problem_of(generated(points, seed))
-    plan = decompose(day, deadline_s=CHURN_PATIENCE_S)
+    plan = decompose(day, deadline_s=PATIENCE_WALL_S)
     total = day.network.base_kw.sum(0) + plan.power_kw.sum(0, dtype=np.float64)
     upper, cut = np.full(day.steps, total.max()), 0.25 * points
     upper[HOLD] = total[HOLD] - cut
@@ -228,7 +227,7 @@ def event(points: int, seed: int) -> Problem:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_cut_against_a_price_on_leaving_the_plan_is_met_to_the_kilowatt_with_a_small_gap(seed: int) -> None:
     asked = event(4000, seed)
-    found = decompose(asked, deadline_s=CHURN_PATIENCE_S)
+    found = decompose(asked, deadline_s=PATIENCE_WALL_S)
     again = evaluate(asked, found.power_kw)
     assert found.gap_ratio <= CHURN_GAP_RATIO
     assert again.excess_kw.max() <= 1e-3
@@ -238,8 +237,8 @@ def test_a_cut_against_a_price_on_leaving_the_plan_is_met_to_the_kilowatt_with_a
 
 def test_planning_again_from_the_own_answer_finds_it_again() -> None:
     asked = event(4000, 3)
-    first = decompose(asked, deadline_s=CHURN_PATIENCE_S)
-    again = decompose(asked, deadline_s=CHURN_PATIENCE_S, warm=first.warm)
+    first = decompose(asked, deadline_s=PATIENCE_WALL_S)
+    again = decompose(asked, deadline_s=PATIENCE_WALL_S, warm=first.warm)
     assert again.gap_ratio <= CHURN_GAP_RATIO
     assert again.excess_kw.max() <= 1e-3
     assert again.objective_cny == pytest.approx(first.objective_cny, rel=3e-3)
