@@ -152,6 +152,7 @@ def test_a_fleet_without_a_service_waits_and_ends_cleanly(tmp_path: Path) -> Non
 
 def _connected(address: str) -> int:
     try:
-        return int(httpx.get(f"http://{address}/api/v1/fleet", trust_env=False).json().get("connected", 0))
+        answer = httpx.get(f"http://{address}/api/v1/fleet", timeout=PATIENCE_WALL_S, trust_env=False).json()
     except httpx.TransportError:
         return 0
+    return int(answer.get("connected", 0))

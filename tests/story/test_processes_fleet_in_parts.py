@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.patience import CLEAN_END_WALL_S
+from tests.patience import CLEAN_END_WALL_S, PATIENCE_WALL_S
 from tests.story.processes import children_of, environment, running, stop, vpp, wait_until
 
 STATIONS, BATTERIES = 60, 2
@@ -16,7 +16,7 @@ FLEET = ("--stations", STATIONS, "--inverters", 0, "--batteries", BATTERIES, "--
 
 def _seen(address: str) -> dict[str, int]:
     try:
-        answer = httpx.get(f"http://{address}/api/v1/fleet", trust_env=False).json()
+        answer = httpx.get(f"http://{address}/api/v1/fleet", timeout=PATIENCE_WALL_S, trust_env=False).json()
     except httpx.TransportError:
         return {}
     return dict(answer.get("adapters", {})) | {"resources": int(answer.get("resources", 0))}
