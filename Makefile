@@ -22,8 +22,7 @@ run: $(READY)
 	$(BIN)/vpp demo
 
 # The tests of a file run in one process, files side by side: one more than two cores have room for, since tests of
-# processes wait. Files keep their order, in which the long ones come before the many short ones. The twenty slowest are
-# named at the end.
+# processes wait. Files keep the order of tests/tiers.py, the long ones first. The twenty slowest are named at the end.
 WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20 \
   $(if $(MINUTES),--minutes $(MINUTES) -rs)

@@ -11,7 +11,7 @@ from hypothesis import settings
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from tests.tiers import NAMES, tier_of
+from tests.tiers import NAMES, place_in_order, tier_of
 
 settings.register_profile("person", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -37,7 +37,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that bears no tier of its own with that of its place; leave variants out on slow cores."""
+    """Put the tests in order, mark each that bears no tier of its own, and leave variants out on slow cores."""
+    items.sort(key=lambda item: place_in_order(item.path))
     slowness = _slowness()
     for item in items:
         if slowness > SLOW_RATIO and item.get_closest_marker("variant"):
