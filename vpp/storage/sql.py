@@ -5,7 +5,7 @@ mode with ``synchronous=FULL``, so a committed decision survives the loss of pow
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from enum import Enum
 from functools import cache, partial
@@ -242,14 +242,12 @@ def lease_engine(url: str, *, patience_wall_s: float) -> sa.Engine:
         ConfigurationError: The URL does not parse, or its driver is not installed.
     """
     parsed = _parsed(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite_engine(parsed, patience_wall_s=patience_wall_s)
     if parsed.get_backend_name() != "postgresql":
-        return _engine(parsed)
+        return _engine(parsed, patience_wall_s=patience_wall_s)
     patience_ms = round(1000.0 * patience_wall_s)
     limits = f"-c statement_timeout={patience_ms} -c lock_timeout={patience_ms}"
     given = {"connect_timeout": max(round(patience_wall_s), 1), "tcp_user_timeout": patience_ms, "options": limits}
-    return sa.create_engine(parsed, connect_args=given)
+    return _engine(parsed, connect_args=given)
 
 
 def belongs_to_one_process(url: str) -> bool:
@@ -295,16 +293,18 @@ def _parsed(url: str) -> URL:
         raise ConfigurationError(f"database URL {url!r} does not parse; give e.g. sqlite:///vpp.sqlite") from error
 
 
-def _engine(url: URL) -> sa.Engine:
+def _engine(
+    url: URL, *, patience_wall_s: float = _LOCK_PATIENCE_WALL_S, connect_args: Mapping[str, object] | None = None
+) -> sa.Engine:
     try:
         if url.get_backend_name() == "sqlite":
-            return _sqlite_engine(url)
-        return sa.create_engine(url, pool_pre_ping=True)
+            return _sqlite_engine(url, patience_wall_s=patience_wall_s)
+        return sa.create_engine(url, pool_pre_ping=True, connect_args=dict(connect_args or {}))
     except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigurationError(f"no driver for database URL {url.render_as_string()}: {error}") from error
 
 
-def _sqlite_engine(url: URL, *, patience_wall_s: float = _LOCK_PATIENCE_WALL_S) -> sa.Engine:
+def _sqlite_engine(url: URL, *, patience_wall_s: float) -> sa.Engine:
     if url.database in _IN_MEMORY:
         # A database in memory belongs to one connection, which the threads share by turns.
         engine = sa.create_engine(

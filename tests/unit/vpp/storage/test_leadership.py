@@ -19,7 +19,7 @@ from vpp.storage.leadership import SqlLeaseTable, fence, has_lease
 from vpp.storage.registry import SqlRegistry
 from vpp.storage.samples import SqlTelemetryLog
 from vpp.storage.sequences import Sequences
-from vpp.storage.sql import lease_engine, open_database
+from vpp.storage.sql import lease_engine, metadata, open_database
 
 BEGIN_S = 1_784_091_600.0
 
@@ -190,9 +190,10 @@ def test_a_record_is_free_only_without_holder() -> None:
     assert not record.free
 
 
-def _content(engine: sa.Engine) -> list[str]:
-    """Return every row of the database as a line of SQL."""
+def _content(engine: sa.Engine) -> dict[str, list[tuple[object, ...]]]:
+    """Return every row of every table, by its name."""
     with engine.connect() as connection:
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        return list(driver.iterdump())
+        return {
+            table.name: [tuple(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key))]
+            for table in metadata.sorted_tables
+        }
