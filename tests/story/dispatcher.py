@@ -188,9 +188,12 @@ class Aftermath:
         assert {name: self.verdict[name] for name in nothing} == dict.fromkeys(nothing, 0)
 
 
-def journal_in(folder: Path) -> list[JournalEntry]:
-    """Return the journal in a data folder as it stands."""
-    store = Store.open(f"sqlite:///{folder / 'vpp.sqlite3'}")
+def journal_in(folder: Path, url: str | None = None) -> list[JournalEntry]:
+    """Return the journal of a service as it stands, by its data folder and, if it has another one, its database."""
+    if url is None:
+        store = Store.open(f"sqlite:///{folder / 'vpp.sqlite3'}")
+    else:
+        store = Store.open(url, archive=folder / "record")
     journal = list(store.journal.entries())
     store.close()
     return journal

@@ -3,33 +3,31 @@
 import json
 import re
 import signal
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_WALL_S
 from tests.story.dispatcher import (
     SOON_OVER,
     START_AT,
     Aftermath,
     Dispatcher,
     fleet_flags,
-    journal_in,
     taken_by_devices,
     verdict_on,
 )
 from tests.story.fast_time import FastTime
-from tests.story.processes import Ended, environment, last_words, running, stop, vpp, wait_until
+from tests.story.processes import Ended, last_words, running, stop, vpp, wait_until
+from tests.story.services import Service, Services, epochs, is_clean, services
 from vpp.application.loops.cycle_inputs import CYCLE
 from vpp.bootstrap.parts.restoration import STARTED
 from vpp.domain.request import RequestState
-from vpp.lab.compose.subprocesses import free_ports
 from vpp.record.entry import JournalEntry
 from vpp.runtime.clock import ScaledClock
 
@@ -37,84 +35,7 @@ SPEED = 50.0
 FLEET = {"stations": 40, "inverters": 6, "batteries": 4, "v2g": 4, "sites": 0}
 HOLD = timedelta(minutes=15)
 KILLED_AFTER_S = 300.0
-TTL_WALL_S = 5.0
-"""Longer than in operation: the machine may have other work."""
 FROZEN_WALL_S = 10.0
-
-
-class House:
-    """Several services over one database, each at addresses of its own unless they share that of the stations.
-
-    Args:
-        folder: Of the database and the logs.
-        settings: Of every service.
-    """
-
-    def __init__(self, folder: Path, **settings: object) -> None:
-        self.folder = folder
-        self.env = environment(folder, **{"LEADER_TTL_WALL_S": TTL_WALL_S} | settings)
-        self._stack = ExitStack()
-
-    def serve(self, name: str, *flags: str, ocpp: str | None = None) -> "Member":
-        """Begin a service and return it once it answers; ``ocpp`` is where it takes stations."""
-        http, free = free_ports(2)
-        env = self.env | {"VPP_HTTP": f"127.0.0.1:{http}", "VPP_OCPP": ocpp or f"127.0.0.1:{free}"}
-        log = self.folder / f"{name}.log"
-        process = self._stack.enter_context(running("serve", *flags, env=env, log=log))
-        member = Member(env["VPP_HTTP"], process, log)
-        wait_until(lambda: member.role() != "")
-        return member
-
-    def entries(self) -> list[JournalEntry]:
-        """Return the journal as it stands."""
-        return journal_in(self.folder)
-
-    def close(self) -> None:
-        """End what still runs."""
-        self._stack.close()
-
-
-@dataclass
-class Member:
-    """One service."""
-
-    http: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def role(self) -> str:
-        """Return leader or standby; empty while it does not answer."""
-        try:
-            answer = httpx.get(f"http://{self.http}/readyz", timeout=2.0, trust_env=False)
-        except httpx.TransportError:
-            return ""
-        return str(answer.json()["role"])
-
-    def metric(self, name: str) -> float:
-        """Return a metric without labels."""
-        lines = httpx.get(f"http://{self.http}/metrics", trust_env=False).text.splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
-
-    def leads(self) -> bool:
-        """Return whether it says that it leads."""
-        return self.role() == "leader"
-
-
-@contextmanager
-def house(folder: Path, **settings: object) -> Iterator[House]:
-    made = House(folder, **settings)
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-def epochs(entries: Sequence[JournalEntry]) -> list[Any]:
-    return [entry.body["epoch"] for entry in entries if entry.kind == STARTED]
-
-
-def is_clean(log: Path) -> bool:
-    return "Traceback" not in log.read_text(errors="replace")
 
 
 # Killed in the hold
@@ -135,11 +56,11 @@ class Outlived(Aftermath):
 def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Outlived:
     """Play a request whose leader is killed in the hold while a standby watches."""
     folder = tmp_path_factory.mktemp("standby")
-    with FastTime.starting(START_AT, SPEED, folder) as clock, house(folder, **clock.settings, **SOON_OVER) as made:
+    with FastTime.starting(START_AT, SPEED, folder) as clock, services(folder, **clock.settings, **SOON_OVER) as made:
         return _play(made, clock)
 
 
-def _play(made: House, clock: FastTime) -> Outlived:
+def _play(made: Services, clock: FastTime) -> Outlived:
     ocpp = made.env["VPP_OCPP"]
     leader = made.serve("leader", ocpp=ocpp)
     truth, fleet_log = made.folder / "truth.npz", made.folder / "fleet.log"
@@ -149,7 +70,9 @@ def _play(made: House, clock: FastTime) -> Outlived:
         env = made.env | {"VPP_HTTP": leader.http}
         fleet = stack.enter_context(running("fleet", *fleet_flags(FLEET, truth), env=env, log=fleet_log))
         standby = made.serve("standby", "--standby", ocpp=ocpp)
-        refused = httpx.post(f"http://{standby.http}/api/v1/requests", json={}, trust_env=False)
+        refused = httpx.post(
+            f"http://{standby.http}/api/v1/requests", json={}, timeout=PATIENCE_WALL_S, trust_env=False
+        )
         wait_until(dispatcher.sees(dispatcher.is_ready))
         visited = _visit(made)
         request = dispatcher.into_the_hold(clock, after_s=KILLED_AFTER_S, log=leader.log)
@@ -177,7 +100,7 @@ def _play(made: House, clock: FastTime) -> Outlived:
     )
 
 
-def _visit(made: House) -> tuple[Sequence[JournalEntry], Sequence[JournalEntry]]:
+def _visit(made: Services) -> tuple[Sequence[JournalEntry], Sequence[JournalEntry]]:
     """Let a third service begin and end; return the starts in the journal before and after."""
     before = [entry for entry in made.entries() if entry.kind == STARTED]
     visitor = made.serve("visitor")
@@ -227,7 +150,7 @@ def test_a_frozen_leader_finds_itself_deposed_writes_nothing_and_stands_by(tmp_p
     # A clock of its own for each: common time would wait for the one that is frozen.
     clock = ScaledClock.starting(START_AT, SPEED)
     anchors = {"CLOCK_ANCHOR_S": clock.anchor_s, "CLOCK_ANCHOR_WALL_S": clock.anchor_wall_s}
-    with house(tmp_path, CLOCK_SPEED=SPEED, **anchors, **SOON_OVER) as made:
+    with services(tmp_path, CLOCK_SPEED=SPEED, **anchors, **SOON_OVER) as made:
         first, second = made.serve("first"), made.serve("second")
         assert (first.role(), second.role()) == ("leader", "standby")
         wait_until(_has_cycles(made, 5))
@@ -254,14 +177,14 @@ def test_a_frozen_leader_finds_itself_deposed_writes_nothing_and_stands_by(tmp_p
     assert cycles[0] <= 2
 
 
-def _has_cycles(made: House, count: int) -> Callable[[], bool]:
+def _has_cycles(made: Services, count: int) -> Callable[[], bool]:
     """Return a check that the journal has so many more cycles than now."""
     before = sum(entry.kind == CYCLE for entry in made.entries())
     return lambda: sum(entry.kind == CYCLE for entry in made.entries()) >= before + count
 
 
 def test_a_leader_that_ends_gives_its_lease_back(tmp_path: Path) -> None:
-    with house(tmp_path, LEADER_TTL_WALL_S=60.0) as made:
+    with services(tmp_path, LEADER_TTL_WALL_S=60.0) as made:
         first, second = made.serve("first"), made.serve("second")
         assert (first.role(), second.role()) == ("leader", "standby")
         assert stop(first.process, signal.SIGTERM) == 0, last_words(first.log)
@@ -276,10 +199,10 @@ def test_a_leader_that_ends_gives_its_lease_back(tmp_path: Path) -> None:
 
 
 def test_a_standby_with_the_settings_of_its_leader_has_its_address_next(tmp_path: Path) -> None:
-    with house(tmp_path) as made, ExitStack() as stack:
+    with services(tmp_path) as made, ExitStack() as stack:
         log = tmp_path / "same.log"
         first = stack.enter_context(running("serve", env=made.env, log=log))
-        member = Member(made.env["VPP_HTTP"], first, log)
+        member = Service(made.env["VPP_HTTP"], first, log)
         wait_until(member.leads)
         second = stack.enter_context(running("serve", env=made.env, log=log))
         wait_until(lambda: "standing by" in log.read_text(errors="replace"))

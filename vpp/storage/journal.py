@@ -188,9 +188,11 @@ class SqlJournal:
 
         Raises:
             AuditError: Names an entry or a segment that cannot be read.
+            StorageError: The database cannot be read now.
         """
-        for stored in stored_entries(self._engine, self.shelf, kinds=kinds, after=after, until=until):
-            yield stored.entry()
+        with storing("the journal"):
+            for stored in stored_entries(self._engine, self.shelf, kinds=kinds, after=after, until=until):
+                yield stored.entry()
 
     def salvage(self, lost: Lost, *, after: int = 0, until: int | None = None) -> Iterator[JournalEntry]:
         """Iterate the durable entries that can be read, of a journal that is damaged.

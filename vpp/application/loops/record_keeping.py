@@ -65,7 +65,8 @@ class RecordKeeping:
             if isinstance(fault, VppError) and fault.recovery is Recovery.STOP:
                 raise fault
             if fault is not None:
-                _log.error("upkeep of the record failed", step=name, why=str(fault), exc_info=fault)
+                unforeseen = None if isinstance(fault, VppError) else fault
+                _log.error("upkeep of the record failed", step=name, why=str(fault), exc_info=unforeseen)
                 self.tell(True, f"{name}: {fault}")  # noqa: FBT003 - it fails
                 return False
         self.tell(False, "")  # noqa: FBT003 - it does not
