@@ -146,6 +146,7 @@ def test_a_fleet_without_a_service_waits_and_ends_cleanly(tmp_path: Path) -> Non
     with socket.create_server((host, int(port))) as mute, running("fleet", *SMALL_FLEET, env=env, log=log) as fleet:
         mute.settimeout(PATIENCE_WALL_S)
         mute.accept()[0].close()
+        wait_until(lambda: "no service answers yet" in log.read_text())
         assert stop(fleet) == 0
     assert "Traceback" not in log.read_text()
 

@@ -16,7 +16,10 @@ from vpp.ports import Clock, DeviceSimulator
 
 _log = structlog.get_logger(__name__)
 _TICK_WALL_S = 0.05
-_REGISTRATION_PATIENCE_WALL_S = 60.0
+_SILENCE_WALL_S = 10.0
+"""Time between two words of a fleet that waits for its service."""
+_ANSWER_WALL_S = 600.0
+"""Longest wait for one answer: slow, busy cores take minutes for a page."""
 _PAGE = 25_000
 """Resources of one request: half a minute's work for a busy service."""
 
@@ -66,7 +69,7 @@ class Registration:
 
     def __init__(self, url: str, token: str | None = None) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.AsyncClient(base_url=url, headers=headers, timeout=60.0, trust_env=False)
+        self._client = httpx.AsyncClient(base_url=url, headers=headers, timeout=_ANSWER_WALL_S, trust_env=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,19 +78,14 @@ class Registration:
         await self._client.aclose()
 
     async def wait_until_alive(self) -> None:
-        """Return once the service answers.
-
-        Raises:
-            ConfigurationError: It did not within a minute.
-        """
-        try:
-            async with asyncio.timeout(_REGISTRATION_PATIENCE_WALL_S):
-                while not await self._alive():  # noqa: ASYNC110 - another process, nothing to await
-                    await asyncio.sleep(_TICK_WALL_S)
-        except TimeoutError:
-            raise ConfigurationError(
-                f"no service answers at {self._client.base_url}; start one with: vpp serve"
-            ) from None
+        """Return once the service answers; like its devices, a fleet waits for as long as that takes, and says so."""
+        loop = asyncio.get_running_loop()
+        told_s = loop.time()
+        while not await self._alive():
+            if loop.time() - told_s > _SILENCE_WALL_S:
+                told_s = loop.time()
+                _log.warning("no service answers yet", url=str(self._client.base_url), start_one_with="vpp serve")
+            await asyncio.sleep(_TICK_WALL_S)
 
     async def connect(self, body: Mapping[str, Sequence[object]]) -> None:
         """Register areas, operators, transformers, sites and resources, page by page; existing entries stay."""
@@ -110,7 +108,7 @@ class Registration:
 
     async def _alive(self) -> bool:
         try:
-            return (await self._client.get("/healthz")).is_success
+            return (await self._client.get("/healthz", timeout=_SILENCE_WALL_S)).is_success
         except httpx.TransportError:
             return False
 
