@@ -18,6 +18,8 @@ from tests.patience import CLEAN_END_WALL_S, PATIENCE_WALL_S
 from vpp.lab.compose.subprocesses import free_ports
 
 _POLL_WALL_S = 0.1
+_needed: list[subprocess.Popen[bytes]] = []
+"""Commands that run beside a test and that nobody has stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +67,11 @@ def running(*arguments: object, env: Mapping[str, str], log: Path) -> Iterator[s
             _command(*arguments), env=dict(env), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
         ) as process,
     ):
+        _needed.append(process)
         try:
             yield process
         finally:
+            _forget(process)
             _end(process)
 
 
@@ -83,8 +87,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def stop(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGINT) -> int:
     """Send a signal and return the exit code; fails if the process does not end in time."""
+    _forget(process)
     process.send_signal(number)
     return process.wait(CLEAN_END_WALL_S)
+
+
+def _forget(process: subprocess.Popen[bytes]) -> None:
+    if process in _needed:
+        _needed.remove(process)
 
 
 def last_words(log: Path) -> str:
@@ -98,9 +108,11 @@ def children_of(pid: int) -> list[int]:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Return once a condition on another process holds; fails if it does not in time."""
+    """Return once a condition on another process holds; fails if it does not in time, or if a command has ended."""
     deadline = time.monotonic() + PATIENCE_WALL_S
     while not true():
+        for process in _needed:
+            assert process.poll() is None, f"{process.args} has ended with code {process.returncode}"
         assert time.monotonic() < deadline, f"not within {PATIENCE_WALL_S} s"
         time.sleep(_POLL_WALL_S)
 
