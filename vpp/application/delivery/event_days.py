@@ -52,7 +52,7 @@ def _calls(book: RequestBook, forgotten: ForgottenCalls, request: DispatchReques
         for area, spans in known.items():
             if areas_overlap(area, request.draft.area):
                 yield from spans
-    mine = book.timetable(request.id)
+    mine = book.times(request)
     for other in book.all():
         called = called_span(book, other)
         counts = other.id != request.id and (drills or not other.draft.is_drill)

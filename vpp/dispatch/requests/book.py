@@ -75,6 +75,10 @@ class RequestBook:
         """Return when each phase of a request begins."""
         return self._progress.timetable(request_id)
 
+    def times(self, request: DispatchRequest) -> PhaseTimes:
+        """Return when each phase of a request begins, be it one of the book or not."""
+        return self._progress.times(request)
+
     def timetable_of(self, draft: RequestDraft, now: datetime) -> PhaseTimes:
         """Return when each phase of a draft would begin if it were accepted now."""
         return self._progress.timetable_of(draft, now)

@@ -46,7 +46,11 @@ class RequestProgress:
 
     def timetable(self, request_id: str) -> PhaseTimes:
         """Return when each phase of a request begins."""
-        return PhaseTimes.of(self._register.get(request_id), self._lengths)
+        return self.times(self._register.get(request_id))
+
+    def times(self, request: DispatchRequest) -> PhaseTimes:
+        """Return when each phase of a request begins, be it one of the register or not."""
+        return PhaseTimes.of(request, self._lengths)
 
     def timetable_of(self, draft: RequestDraft, now: datetime) -> PhaseTimes:
         """Return when each phase of a draft would begin if it were accepted now."""
