@@ -3,8 +3,11 @@
 Half a period is the mean age of what is read once a period, however often one looks. A look that comes no more often
 than the readings meets a single row at the same age again and again, but its peers, behind the same protocol and of the
 same class, at all ages; so a row is taken to be read as often as its peers unless it is clearly older than any of them
-could be.
+could be. Where a clock has all peers read at once, looks in step with it would meet all of them at one age: the time to
+the next look changes from look to look.
 """
+
+import math
 
 import numpy as np
 
@@ -17,8 +20,10 @@ from vpp.fleet.index import CLASSES, FleetIndex
 
 _MEMORY_S = 600.0
 """Time constant in which the age of readings is averaged."""
-_LOOK_S = 27.0
-"""Least time between two looks: each goes through the whole fleet."""
+_LOOK_S = 30.0
+"""Mean time between two looks: each goes through the whole fleet."""
+_GOLDEN_RATIO = 0.6180339887498949
+"""Its multiples spread the times between looks evenly, in an order that repeats nothing."""
 _CLEARLY = 2.5
 """A row whose mean age is more than this many times its peers' is read more seldom than they are: of a common period
 none exceeds twice the mean."""
@@ -33,7 +38,7 @@ class MeterCadence:
 
     def __init__(self, index: FleetIndex) -> None:
         self._mean_s: FloatArray = np.empty(0)
-        self._at_s, self._seen_s = float("-inf"), 0.0
+        self._at_s, self._due_s, self._seen_s, self._looks = math.nan, -math.inf, 0.0, 0
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
@@ -44,15 +49,16 @@ class MeterCadence:
 
     def observe(self, state: FleetState) -> None:
         """Take a snapshot; rows without a link or a car, or never read, are passed over."""
-        elapsed_s = state.at_s - self._at_s
-        if elapsed_s < _LOOK_S:
+        if state.at_s < self._due_s:
             return
-        self._at_s = state.at_s
-        self._seen_s = min(self._seen_s + min(elapsed_s, _MEMORY_S), _MEMORY_S)
+        self._looks += 1
+        self._due_s = state.at_s + 2.0 * _LOOK_S * (self._looks * _GOLDEN_RATIO % 1.0)
+        elapsed_s = 0.0 if math.isnan(self._at_s) else state.at_s - self._at_s
+        self._at_s, self._seen_s = state.at_s, min(self._seen_s + elapsed_s, _MEMORY_S)
         _averaged(
             self._mean_s,
             state.at_s,
-            min(elapsed_s / self._seen_s, 1.0),
+            min(elapsed_s / self._seen_s, 1.0) if self._seen_s > 0.0 else 1.0,
             read_only(state.power_at_s),
             read_only(state.connected),
             read_only(state.plugged),

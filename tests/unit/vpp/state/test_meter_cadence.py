@@ -14,9 +14,11 @@ COUNT = len(INDEX)
 POWER_KW = np.zeros(COUNT)
 
 
-def watched(period_s: np.ndarray, *, look_s: float, seconds: float = 1200.0, **more: np.ndarray) -> np.ndarray:
+def watched(
+    period_s: np.ndarray, *, look_s: float, seconds: float = 1200.0, spread: float = 0.618034, **more: np.ndarray
+) -> np.ndarray:
     """Look for a while at rows that are read once a period at phases of their own; return what is made of it."""
-    cadence, phase_s = MeterCadence(INDEX), (np.arange(COUNT) * 0.618034 % 1.0) * period_s
+    cadence, phase_s = MeterCadence(INDEX), (np.arange(COUNT) * spread % 1.0) * period_s
     for now_s in np.arange(look_s, seconds, look_s):
         read_s = np.floor((now_s - phase_s) / period_s) * period_s + phase_s
         cadence.observe(replace(seen(INDEX, POWER_KW, T0_S + now_s), power_at_s=T0_S + read_s, **more))
@@ -32,6 +34,12 @@ def test_periods_are_known_to_some_ten_per_cent_though_looked_at_seldom_or_often
     found = watched(np.where(cars, period_s, 30.0), look_s=look_s)
     assert found[cars] == pytest.approx(period_s, rel=0.15)
     assert found[~cars] == pytest.approx(30.0, rel=0.9), "few peers, each at one age of its own"
+
+
+@pytest.mark.parametrize("look_s", [4.0, 10.0])
+def test_periods_are_known_where_a_clock_has_all_rows_read_at_once(look_s: float) -> None:
+    found = watched(np.full(COUNT, 60.0), look_s=look_s, seconds=600.0, spread=0.0)
+    assert found == pytest.approx(60.0, rel=0.25)
 
 
 def test_a_row_that_is_read_more_seldom_than_its_peers_is_known_as_such() -> None:
