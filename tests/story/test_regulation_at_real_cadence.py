@@ -25,8 +25,12 @@ WORLD = KIND_WORLD.model_copy(
     }
 )
 HALF_A_PERIOD_S = 7.5
-FAR_TOO_MUCH_KW, SHARE, MINUTES, LEAST_SCORE = 1e6, 0.5, 15.0, 0.85
+FAR_TOO_MUCH_KW, MINUTES, LEAST_SCORE = 1e6, 15.0, 0.85
 """One battery that refuses is missed for twenty seconds, and there are ten."""
+SHARE = 0.35
+"""Part of the offer that is asked for, so that storage alone is enough."""
+WANTED_SCORE = 0.972
+"""What storage is expected to reach here, and stations that are read once a minute are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,7 @@ async def _played(directory: Path) -> Day:
     twin = small_twin()
     twin.world = WORLD
     city = VirtualCity(twin, directory, report_s=4.0, watch_minutes=1.0)
+    city.settings = city.settings.model_copy(update={"regulation_score": WANTED_SCORE})
     await city.found()
     offered = (await city.ask(city.draft(FAR_TOO_MUCH_KW, minutes=MINUTES, product=Product.REGULATION))).quote
     assert offered is not None
@@ -82,7 +87,7 @@ async def _played(directory: Path) -> Day:
 
 def test_no_more_is_offered_than_is_expected_to_be_followed_well_and_the_rest_is_named(day: Day) -> None:
     assert day.offered.regulation_score is not None
-    assert day.offered.regulation_score >= 0.95
+    assert day.offered.regulation_score >= WANTED_SCORE
     assert day.offered.p50_kw > 0.0
     assert f"up: {UNQUALIFIED}" in {limit.name for limit in day.offered.limits}
 
@@ -107,5 +112,5 @@ def test_the_estimate_is_right_within_its_error(day: Day) -> None:
     known = day.standing.estimates
     true_kw = np.interp(known.time_s, day.connection.time_s, day.connection.response_kw)
     apart_kw = np.abs(known.change_kw - true_kw)
-    assert (known.spread_kw > 0.0).all()
+    assert (known.spread_kw[1:] > 0.0).all(), "of every row that has a command, and at first none has"
     assert np.mean(apart_kw <= 2.0 * known.spread_kw) > 0.8
