@@ -4,6 +4,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -57,7 +58,7 @@ class PostgresServer:
     def stop(self) -> None:
         """End it at once; its clients lose their connections."""
         assert self._process is not None
-        self._process.send_signal(3)  # SIGQUIT: without a checkpoint, as after a failure of power
+        self._process.send_signal(signal.SIGQUIT)  # without a checkpoint, as after a failure of power
         self._process.wait(PATIENCE_WALL_S)
 
     def new_url(self, *, migrated: bool = True) -> str:
