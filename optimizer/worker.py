@@ -5,6 +5,7 @@ Frames are those of ``optimizer.wire``. The child reports once that it is ready,
 
 import os
 import sys
+from pathlib import Path
 from typing import BinaryIO
 
 from optimizer.decomposition.warmup import warm_up
@@ -39,6 +40,16 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         sink.flush()
 
 
+def serve_while_asked(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer problems until ``source`` ends or nobody reads ``sink`` any more: whoever asked was killed."""
+    try:
+        serve(source, sink)
+    except BrokenPipeError:
+        # What is left in the buffer would be written again, to the same broken pipe, when it is closed.
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sink.fileno())
+
+
 def _filled(source: BinaryIO, payload: bytearray) -> bool:
     """Read until ``payload`` is full; return whether it is."""
     view, count = memoryview(payload), 0
@@ -57,7 +68,7 @@ def main() -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as sink:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         warm_up()
-        serve(sys.stdin.buffer, sink)
+        serve_while_asked(sys.stdin.buffer, sink)
 
 
 if __name__ == "__main__":

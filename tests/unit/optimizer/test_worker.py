@@ -1,13 +1,14 @@
 """The solver's process: frames in, frames out, whatever is in them."""
 
 import io
+import os
 
 import numpy as np
 
 from optimizer.problem.problem import Charging, Flexible, Network, Problem, Solar, Storing
 from optimizer.problem.solution import Status
 from optimizer.wire import ERROR, HEADER_BYTES, PROBLEM, READY, SOLUTION, frame, problem_bytes, solution_from
-from optimizer.worker import serve
+from optimizer.worker import serve, serve_while_asked
 
 STEPS = 3
 
@@ -68,3 +69,10 @@ def test_bytes_that_are_no_problem_get_a_named_error_and_the_next_problem_its_an
 def test_an_input_that_ends_inside_a_frame_ends_the_service() -> None:
     asked = frame(PROBLEM, problem_bytes(tiny(), deadline_s=20.0))
     assert served(asked[:-10]) == [(READY, b"")]
+
+
+def test_it_ends_without_a_word_once_nobody_reads_its_answers() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as sink:
+        serve_while_asked(io.BytesIO(), sink)
