@@ -18,7 +18,7 @@ from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import floor_s, instant
 from vpp.fleet.scope import EVERYTHING
 from vpp.planning.forecast.load_forecast import forecast
-from vpp.ports import GridLink, GridSink
+from vpp.ports import GridSink
 from vpp.runtime.clock import VirtualClock
 
 ROWS = 12
@@ -32,7 +32,7 @@ class LineLink:
     def __init__(self) -> None:
         self.address: tuple[str, int] | None = None
         self.fault: Exception | None = None
-        self.finished = asyncio.Event()
+        self.started, self.finished = asyncio.Event(), asyncio.Event()
 
     async def start(self, sink: GridSink) -> None:
         """Listen at a free port."""
@@ -40,6 +40,7 @@ class LineLink:
         self._callers: set[asyncio.Task[None]] = set()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.address = self._server.sockets[0].getsockname()[:2]
+        self.started.set()
 
     async def ended(self) -> None:
         """Wait for the end."""
@@ -119,9 +120,10 @@ async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 
 @contextlib.asynccontextmanager
-async def serving(service: Service, *links: GridLink) -> AsyncIterator[asyncio.Task[None]]:
+async def serving(service: Service, *links: "LineLink") -> AsyncIterator[asyncio.Task[None]]:
     running = asyncio.create_task(service.run(links))
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(PATIENCE_WALL_S):
+        await asyncio.gather(*(link.started.wait() for link in links))
     yield running
     running.cancel()
     await asyncio.wait((running,))
