@@ -82,7 +82,8 @@ def test_the_migration_can_be_taken_back(url: str) -> None:
     engine = open_database(url)
     with engine.begin() as connection:
         command.downgrade(migration_config(connection), down_revision)
-        bodies = connection.execute(sa.select(registry.c.body).where(registry.c.kind == "transformer")).scalars()
+        ordered = sa.select(registry.c.body).where(registry.c.kind == "transformer").order_by(registry.c.position)
+        bodies = connection.execute(ordered).scalars()
         assert [json.loads(body).get("base_load_kw", 0.0) for body in bodies] == list(stated.values())
     engine.dispose()
     assert _loaded(url) == before
