@@ -10,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from numerics.jit import njit
+from numerics.spread import GOLDEN_WORD, mixed
 from vpp.domain.regulation import FOLLOWING
 from vpp.domain.request import Direction, Product, RequestDraft
 from vpp.domain.resource import ResourceClass
@@ -19,7 +20,6 @@ from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 
 _GOOD, _SUBSTITUTED = int(Quality.GOOD), int(Quality.SUBSTITUTED)
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _BARRING = mask_of((Trouble.MEASURED_ONLY, Trouble.FAULTED, Trouble.OUT_OF_SERVICE))
 """Troubles with which a device takes no part; others show in what it does."""
 
@@ -68,16 +68,13 @@ def part_rows(draft: RequestDraft, index: FleetIndex) -> BoolArray:
 def drawn_rows(draft: RequestDraft, count: int) -> BoolArray:
     """Return which rows a drill has drawn, shape ``(count,)``: each with the chance ``drawn_ratio``.
 
-    The lot is a hash of the row with the drill's area and start (SplitMix64; Steele, Lea and Flood 2014), so quote,
-    acceptance, restart and replay draw the same rows, whatever joins later.
+    The lot is a hash of the row with the drill's area and start, so quote, acceptance, restart and replay draw the same
+    rows, whatever joins later.
     """
     with np.errstate(over="ignore"):
-        mixed = np.arange(count, dtype=np.uint64) * _GOLDEN + np.uint64(zlib.crc32(draft.area.encode()))
-        mixed += np.uint64(int(draft.start_at.timestamp())) * _GOLDEN
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    lots = (mixed ^ (mixed >> np.uint64(31))) / 2.0**64
-    return np.asarray(lots < draft.drawn_ratio)
+        words = np.arange(count, dtype=np.uint64) * GOLDEN_WORD + np.uint64(zlib.crc32(draft.area.encode()))
+        words = mixed(words + np.uint64(int(draft.start_at.timestamp())) * GOLDEN_WORD)
+    return np.asarray(words / 2.0**64 < draft.drawn_ratio)
 
 
 def barred_rows(state: FleetState) -> BoolArray:

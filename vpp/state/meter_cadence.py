@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from numerics.jit import njit
+from numerics.spread import GOLDEN_RATIO
 from numerics.views import read_only
 from vpp.domain.resource import CHARGING
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
@@ -22,8 +23,6 @@ _MEMORY_S = 600.0
 """Time constant in which the age of readings is averaged."""
 _LOOK_S = 30.0
 """Mean time between two looks: each goes through the whole fleet."""
-_GOLDEN_RATIO = 0.6180339887498949
-"""Its multiples spread the times between looks evenly, in an order that repeats nothing."""
 _CLEARLY = 2.5
 """A row whose mean age is more than this many times its peers' is read more seldom than they are: of a common period
 none exceeds twice the mean."""
@@ -52,7 +51,7 @@ class MeterCadence:
         if state.at_s < self._due_s:
             return
         self._looks += 1
-        self._due_s = state.at_s + 2.0 * _LOOK_S * (self._looks * _GOLDEN_RATIO % 1.0)
+        self._due_s = state.at_s + 2.0 * _LOOK_S * (self._looks * GOLDEN_RATIO % 1.0)
         elapsed_s = 0.0 if math.isnan(self._at_s) else state.at_s - self._at_s
         self._at_s, self._seen_s = state.at_s, min(self._seen_s + elapsed_s, _MEMORY_S)
         _averaged(

@@ -9,6 +9,7 @@ import structlog
 
 from vpp.application.drills.drill_plan import DrillRules, Part, begins, in_turn
 from vpp.application.drills.drill_results import DrillResults, Found
+from vpp.application.loops.quarter_hours import every_quarter_hour
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.capability_declaration import CapabilityDeclaration
 from vpp.application.requests.request_service import RequestService
@@ -26,7 +27,6 @@ from vpp.domain.request import (
 from vpp.domain.timegrid import floor_s, instant
 from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
 from vpp.fleet.calendar import local_day
-from vpp.runtime.supervisor import fault_of
 
 _log = structlog.get_logger(__name__)
 ACTOR = "drills"
@@ -71,12 +71,7 @@ class AutomaticDrills:
 
     async def run(self) -> None:
         """Look every quarter of an hour until cancelled; a turn that fails is logged, and the next comes."""
-        clock = self._picture.clock
-        while True:
-            await clock.sleep_until(floor_s(clock.now_s() - _AFTER_S, STEP_S) + STEP_S + _AFTER_S)
-            fault = await fault_of(self.turn())
-            if fault is not None:
-                _log.error("drills failed", exc_info=fault)
+        await every_quarter_hour(self._picture.clock, self.turn, after_s=_AFTER_S, failed="drills failed")
 
     async def turn(self) -> DispatchRequest | None:
         """Show what was found so far, and begin a drill if chance has it; return the one that was committed."""

@@ -18,6 +18,7 @@ import structlog
 
 from vpp.application.delivery.settlement import was_ramped
 from vpp.application.loops.forecaster import Forecaster
+from vpp.application.loops.quarter_hours import every_quarter_hour
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.quoting import Quoter
 from vpp.application.row_alignment import fitted_rows
@@ -42,11 +43,10 @@ from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.ports import Journal
 from vpp.record.state_codec import StateTree
 from vpp.runtime.observability import Metrics
-from vpp.runtime.supervisor import fault_of
 
 _log = structlog.get_logger(__name__)
 WINDOWS = "quote.windows"
-_AFTER_S = 150.0
+AFTER_S = 150.0
 """Time after a quarter of an hour's begin: its plan is in force by then, and the meters' means before it are final."""
 _RECOVERING_S = 2.0 * SECONDS_PER_HOUR
 """Time after a request's watch in which its rows are not yet what they would have been."""
@@ -103,12 +103,7 @@ class ShadowQuotes:
 
     async def run(self) -> None:
         """Quote and judge every quarter of an hour until cancelled; a turn that fails is logged, and the next comes."""
-        clock = self._picture.clock
-        while True:
-            await clock.sleep_until(next_turn_s(clock.now_s()))
-            fault = await fault_of(self.turn())
-            if fault is not None:
-                _log.error("shadow quotes failed", exc_info=fault)
+        await every_quarter_hour(self._picture.clock, self.turn, after_s=AFTER_S, failed="shadow quotes failed")
 
     async def turn(self) -> None:
         """Judge the windows that are over, and quote new ones; nothing before the first plan."""
@@ -223,11 +218,6 @@ class ShadowQuotes:
         except VppError as error:
             _log.warning("request not counted among the quotes kept", request=request.id, why=str(error))
             return None
-
-
-def next_turn_s(now_s: float) -> float:
-    """Return the epoch second of the first turn after ``now_s``."""
-    return floor_s(now_s - _AFTER_S, STEP_S) + STEP_S + _AFTER_S
 
 
 def _left_out(grid: TimeGrid, why: str) -> KnownWindow:

@@ -12,6 +12,7 @@ import numpy as np
 import structlog
 
 from vpp.application.loops.forecaster import Forecaster
+from vpp.application.loops.quarter_hours import every_quarter_hour
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.quoting import Quoter
 from vpp.application.standing.availability_book import (
@@ -33,7 +34,6 @@ from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.reserve.availability import available_now
 from vpp.ports import Journal
 from vpp.record.state_codec import StateTree
-from vpp.runtime.supervisor import fault_of
 from vpp.settlement.money.availability import availability_shares, settle_availability
 
 _log = structlog.get_logger(__name__)
@@ -78,12 +78,7 @@ class Availability:
 
     async def run(self) -> None:
         """Measure every quarter of an hour until cancelled; a turn that fails is logged, and the next comes."""
-        clock = self._picture.clock
-        while True:
-            await clock.sleep_until(floor_s(clock.now_s() - _AFTER_S, STEP_S) + STEP_S + _AFTER_S)
-            fault = await fault_of(self.turn())
-            if fault is not None:
-                _log.error("availability not measured", exc_info=fault)
+        await every_quarter_hour(self._picture.clock, self.turn, after_s=_AFTER_S, failed="availability not measured")
 
     async def turn(self) -> None:
         """Measure the quarter of an hour that has begun; nothing before the first plan."""

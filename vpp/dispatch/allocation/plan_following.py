@@ -18,6 +18,7 @@ LEAST_S = 300.0
 
 _PERIOD_S = float(STEP_S)
 _GOLDEN = 0.6180339887498949
+"""Not that of `numerics.spread`: a kernel keeps its constants, and its cache watches modules with kernels only."""
 
 
 class PlannedPowers:

@@ -5,13 +5,13 @@ from hashlib import sha256
 
 import numpy as np
 
+from numerics.spread import GOLDEN_WORD, mixed
 from optimizer.allocate import merit_order
 from vpp.dispatch.requests.phases import PhaseTimes
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_MINUTE
 
 _NOTHING_KW = 0.05
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _LEFTOVER = "home"
 """Seeds the lots of the second release. Lots of their own: the first ones are why these rows, and no others, are still
 held. A word of old journals' replays; it must stay."""
@@ -21,19 +21,14 @@ held. A word of old journals' replays; it must stay."""
 def release_lots(seed: str, count: int) -> FloatArray:
     """Return each row's lot in ``[0, 1)``, read-only, ``(count,)``: the same for a seed and row, now and in a replay.
 
-    SplitMix64 (Steele, Lea, Flood 2014).
-
     Args:
         seed: The request's id, or another name.
         count: Rows.
     """
     first = int.from_bytes(sha256(seed.encode()).digest()[:8], "big")
     with np.errstate(over="ignore"):
-        z = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(first)
-        z = (z ^ (z >> np.uint64(30))) * _MIX[0]
-        z = (z ^ (z >> np.uint64(27))) * _MIX[1]
-        z ^= z >> np.uint64(31)
-    drawn = np.asarray((z >> np.uint64(11)).astype(np.float64) / 2.0**53)
+        words = mixed(np.arange(1, count + 1, dtype=np.uint64) * GOLDEN_WORD + np.uint64(first))
+    drawn = np.asarray((words >> np.uint64(11)).astype(np.float64) / 2.0**53)
     drawn.flags.writeable = False
     return drawn
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import structlog
 
-from vpp.application.requests.shadow_quotes import next_turn_s
+from vpp.application.loops.quarter_hours import next_turn_s
+from vpp.application.requests.shadow_quotes import AFTER_S
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import PhaseTimes, areas_overlap, was_given, windows_overlap
 from vpp.domain.errors import VppError
@@ -116,7 +117,7 @@ class Day:
         running = [(request.draft.product, self._phases(request)) for request in self._accepted()]
         await self.city.cycle(self.pace.at(now_s, running))
         if self.learns and self.city.clock.now_s() >= self._turn_s:
-            self._turn_s = next_turn_s(self.city.clock.now_s())
+            self._turn_s = next_turn_s(self.city.clock.now_s(), AFTER_S)
             with self.city.cpu.of("windows"):
                 await self.city.service.requests.shadows.turn()
         return self.city.clock.now_s() < self.last_s

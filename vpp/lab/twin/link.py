@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from numerics.spread import GOLDEN_RATIO
 from vpp.domain.device import PlugEvent
 from vpp.domain.resource import CHARGING
 from vpp.domain.session import SessionEnded, SessionPromised, SessionStarted
@@ -24,9 +25,6 @@ ALL = "twin"
 
 IDLE_REPORT_S = 150.0
 """Reporting period of a station without a car: less than the three minutes after which telemetry is stale."""
-
-_GOLDEN = 0.6180339887498949
-"""Multiples of the golden ratio spread rows evenly over a period."""
 
 
 class TwinLink:
@@ -255,7 +253,7 @@ class TwinLink:
     def _set_due(self, rows: RowArray, *, idle: BoolArray, now_s: float) -> None:
         """Set when each row reports next: a whole number of periods after its first time, which is its own phase."""
         period_s = np.where(idle, max(self._report_s, IDLE_REPORT_S), self._report_s)
-        phase_s = (rows * _GOLDEN % 1.0) * period_s
+        phase_s = (rows * GOLDEN_RATIO % 1.0) * period_s
         self._due_s[rows] = (np.floor((now_s - phase_s) / period_s) + 1.0) * period_s + phase_s
 
     def _changed(
