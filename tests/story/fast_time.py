@@ -8,8 +8,9 @@ from typing import Self
 
 from vpp.runtime.pace import PacedClock, PaceFile, Pacer
 
-_STARTING_RATIO = 0.1
-"""Share of full speed while a program starts in a hold: before it runs, time cannot wait for it."""
+_STARTING_RATIO = 0.01
+"""Share of full speed while a program starts in a hold: before it runs, time cannot wait for it, and a slow machine
+needs minutes to start one. Time does not stand still: the program may wait for another's lease to end."""
 
 
 class FastTime(PacedClock):
