@@ -34,6 +34,9 @@ VARIANTS = {(2,), (30,)}
 ON_SOCKETS = {"gateway", *STORAGE}
 """Left out there too: stories in processes have such outages on real sockets."""
 LEAST_RATIO = 0.97
+"""Of the target in every quarter of an hour, as settlement counts it."""
+LEAST_IN_FIVE_MINUTES_RATIO = 0.95
+"""In a fleet of some 200 devices a few minutes of an undisturbed hold lie that low, too."""
 OVERSHOOT_RATIO = 0.03
 QUARTER_MINUTES = 15
 RAMP_MINUTES = 10
@@ -49,9 +52,9 @@ def new_city(directory: Path, *, patience_wall_s: float = 600.0) -> OutageCity:
 
 
 @asynccontextmanager
-async def founded(directory: Path) -> AsyncIterator[OutageCity]:
+async def founded(directory: Path, kind: str) -> AsyncIterator[OutageCity]:
     """Run a city; a test that fails leaves no solver behind for the tests after it to trip over."""
-    city = new_city(directory, patience_wall_s=PATIENCE_WALL_S)
+    city = new_city(directory, patience_wall_s=PATIENCE_WALL_S if kind in STORAGE else 600.0)
     try:
         await city.found()
         yield city
@@ -106,40 +109,45 @@ async def until_stored(city: OutageCity) -> None:
 async def test_the_request_comes_back_to_its_target_and_no_further(
     kind: str, lengths: tuple[float, ...], tmp_path: Path, undisturbed: float
 ) -> None:
-    city = new_city(tmp_path, patience_wall_s=PATIENCE_WALL_S if kind in STORAGE else 600.0)
-    await city.found()
-    request = await city.into_the_hold(SHARE)
-    for minutes in lengths:
-        async with OUTAGES[kind](city):
-            await (city.dark(60.0 * minutes) if kind == "service" else city.play(minutes=minutes))
-        back_s = await until_back(city)
-        await until_stored(city)
-    await city.play_until(request.draft.end_at.timestamp())
+    async with founded(tmp_path, kind) as city:
+        request = await city.into_the_hold(SHARE)
+        for minutes in lengths:
+            async with OUTAGES[kind](city):
+                await (city.dark(60.0 * minutes) if kind == "service" else city.play(minutes=minutes))
+            back_s = await until_back(city)
+            await until_stored(city)
+        await city.play_until(request.draft.end_at.timestamp())
+        check_delivery(hold_ratio(city, request), (back_s - request.draft.start_at.timestamp()) / 60.0, undisturbed)
+        request = await city.play_out(request.id)
+        assert request.state is RequestState.SETTLED
+        await check_devices_and_record(city, request)
 
-    ratio = hold_ratio(city, request)
-    first = int((back_s - request.draft.start_at.timestamp()) // 60.0) + 1
+
+def check_delivery(ratio: FloatArray, back_minutes: float, undisturbed: float) -> None:
+    """Check the delivery by the minute of a hold in which everything was back after so many minutes."""
+    first = int(back_minutes) + 1
     steady = ratio[min(first + RAMP_MINUTES + CYCLES, int(HOLD_MINUTES) - 5) :]
-    assert rolling(steady, 5).min() >= LEAST_RATIO
+    assert rolling(steady, QUARTER_MINUTES).min() >= LEAST_RATIO
+    assert rolling(steady, 5).min() >= LEAST_IN_FIVE_MINUTES_RATIO
     assert rolling(ratio[first:], QUARTER_MINUTES).max() <= 1.0 + undisturbed + OVERSHOOT_RATIO
 
-    request = await city.play_out(request.id)
-    assert request.state is RequestState.SETTLED
+
+async def check_devices_and_record(city: OutageCity, request: DispatchRequest) -> None:
+    """Check that no limit is left, no command was applied twice, and that the record holds every one of them."""
     assert city.verdict(request)["limits_not_restored"] == 0
     assert len(set(city.wire.ids)) == len(city.wire.ids)
-    commands = city.plant.commands()
-    assert commands["unaccounted"] == 0
+    assert city.plant.commands()["unaccounted"] == 0
     await city.service.core.durability.close()
     written = [i for e in city.store.journal.entries(["setpoints.sent"]) for i in e.body["ids"]]  # type: ignore[attr-defined] # JSON
     assert set(city.wire.ids) <= set(written)
     assert len(set(written)) == len(written)
     assert verify(city.store.database).count == city.store.journal.sequence
     assert city.store.samples.dropped == 0
-    await city.close()
 
 
 @pytest.mark.parametrize("kind", STORAGE)
 async def test_nothing_is_promised_that_a_crash_would_forget(kind: str, tmp_path: Path) -> None:
-    async with founded(tmp_path) as city:
+    async with founded(tmp_path, kind) as city:
         request, shown = await city.ask(city.draft(100.0)), city.service.core.metrics.registry
         async with OUTAGES[kind](city):
             await city.play(minutes=1.0)
