@@ -230,7 +230,7 @@ def _take_reading(device: _Device, own: _Filter, row: int, shown: float, read_s:
             gain = own.doubt[row] / (own.doubt[row] + _SHARE_VARIANCE + (noise / move) ** 2)
             own.share[row] += gain * (seen - own.share[row])
             own.doubt[row] *= 1.0 - gain
-    elif apart_s < np.inf:
+    elif apart_s < np.inf and not np.isnan(own.shown_kw[row]):
         off = max((shown - own.shown_kw[row]) ** 2 - noise * noise, 0.0)
         own.wander[row] += _WANDER_GAIN * (off / max(apart_s, 1.0) - own.wander[row])
     # What the row has made of the command is on its meter now.

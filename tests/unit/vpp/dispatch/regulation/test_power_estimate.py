@@ -120,6 +120,19 @@ def test_a_meter_that_cannot_be_believed_is_not_estimated_on() -> None:
     assert not found.silent[BATTERY]
 
 
+def test_the_doubt_in_a_row_is_known_again_once_its_meter_can_be_believed_again() -> None:
+    watched = Watched()
+    watched.command(BATTERY, 80.0)
+    watched.now_s += 8.0
+    watched.read(BATTERY, 80.0)
+    watched.look()
+    watched.quality[BATTERY] = Quality.STALE
+    watched.look()
+    watched.quality[BATTERY] = Quality.GOOD
+    watched.read(BATTERY, 80.0)
+    assert 0.0 < watched.look().variance[BATTERY] < 10.0
+
+
 def test_a_row_that_is_held_is_known_less_surely_the_older_its_reading() -> None:
     watched = Watched()
     watched.look()
