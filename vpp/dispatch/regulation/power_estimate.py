@@ -184,7 +184,7 @@ def _estimated(  # noqa: PLR0917 - a kernel takes arguments by position
         own.share[row] += forget * (_USUAL_SHARE - own.share[row])
         own.doubt[row] += forget * (_USUAL_VARIANCE - own.doubt[row])
         _take_command(device, own, row, target, since_s, shown)
-        _take_reading(device, own, row, shown, read_s[row])
+        _take_reading(device, own, row, shown, read_s[row], free)
         move = own.target_kw[row] - own.from_kw[row]
         way_s = abs(move) / device.ramp_kw_per_s[row]
         along = min(max((now_s - own.since_s[row]) / max(way_s, 1.0), 0.0), 1.0)
@@ -211,8 +211,18 @@ def _take_command(  # noqa: PLR0917 - a kernel takes arguments by position
 
 
 @njit()
-def _take_reading(device: _Device, own: _Filter, row: int, shown: float, read_s: float) -> None:
-    """Correct a row's filter by a reading that was not taken before."""
+def _take_reading(  # noqa: PLR0917 - a kernel takes arguments by position
+    device: _Device,
+    own: _Filter,
+    row: int,
+    shown: float,
+    read_s: float,
+    free: bool,  # noqa: FBT001 - a kernel takes arguments by position
+) -> None:
+    """Correct a row's filter by a reading that was not taken before.
+
+    Of a row that is ``free`` it says nothing of its answer: when it took its release, or its lease ended, is not known.
+    """
     if not read_s > own.read_s[row]:
         return
     apart_s = read_s - own.read_s[row]
@@ -225,7 +235,7 @@ def _take_reading(device: _Device, own: _Filter, row: int, shown: float, read_s:
         return
     noise = _NOISE_RATIO * abs(shown) + _NOISE_KW
     if abs(move) > _LEAST_MOVE_RATIO * device.range_kw[row]:
-        if not (device.charger[row] and move > 0.0):
+        if not free and not (device.charger[row] and move > 0.0):
             seen = min(max((shown - own.from_kw[row]) / move, 0.0), 1.0)
             gain = own.doubt[row] / (own.doubt[row] + _SHARE_VARIANCE + (noise / move) ** 2)
             own.share[row] += gain * (seen - own.share[row])

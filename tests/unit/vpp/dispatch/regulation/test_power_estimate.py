@@ -32,6 +32,10 @@ class Watched:
         self.commands.in_force.dispatch_kw[row] = power_kw
         self.commands.in_force.since_kw[row], self.commands.in_force.since_s[row] = power_kw, self.now_s
 
+    def release(self, row: int) -> None:
+        """Send a row its release now."""
+        self.commands.in_force.dispatch_kw[row], self.commands.in_force.released_s[row] = np.nan, self.now_s
+
     def read(self, row: int, power_kw: float) -> None:
         """Read a row's meter now."""
         self.power_kw[row], self.read_s[row] = power_kw, self.now_s
@@ -118,6 +122,27 @@ def test_a_meter_that_cannot_be_believed_is_not_estimated_on() -> None:
     found = watched.look()
     assert found.ahead_kw[BATTERY] + watched.power_kw[BATTERY] == 0.0
     assert not found.silent[BATTERY]
+
+
+def test_a_release_that_is_taken_late_is_not_held_against_the_next_command() -> None:
+    watched = Watched()
+    watched.look()
+    watched.command(BATTERY, 80.0)
+    watched.look(12.0)
+    watched.read(BATTERY, 80.0)
+    watched.look()
+    watched.release(BATTERY)
+    for _ in range(3):
+        watched.now_s += 6.0
+        watched.read(BATTERY, 80.0)
+        watched.look()
+    watched.read(BATTERY, 0.0)
+    watched.look()
+    watched.command(BATTERY, 80.0)
+    watched.look()
+    found = watched.look()
+    assert not found.silent[BATTERY]
+    assert found.ahead_kw[BATTERY] + watched.power_kw[BATTERY] == pytest.approx(80.0, rel=0.05)
 
 
 def test_the_doubt_in_a_row_is_known_again_once_its_meter_can_be_believed_again() -> None:
