@@ -5,6 +5,9 @@ than the readings meets a single row at the same age again and again, but its pe
 same class, at all ages; so a row is taken to be read as often as its peers unless it is clearly older than any of them
 could be. Where a clock has all peers read at once, looks in step with it would meet all of them at one age: the time to
 the next look changes from look to look.
+
+A stale reading says nothing of a cadence: the meter is out of order, or the row was away, without a link or a car, when
+it should have been read.
 """
 
 import math
@@ -15,7 +18,7 @@ from numerics.jit import njit
 from numerics.spread import GOLDEN_RATIO
 from numerics.views import read_only
 from vpp.domain.resource import CHARGING
-from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import CLASSES, FleetIndex
 
@@ -26,6 +29,7 @@ _LOOK_S = 30.0
 _CLEARLY = 2.5
 """A row whose mean age is more than this many times its peers' is read more seldom than they are: of a common period
 none exceeds twice the mean."""
+_GOOD, _SUBSTITUTED = int(Quality.GOOD), int(Quality.SUBSTITUTED)
 
 
 class MeterCadence:
@@ -41,13 +45,16 @@ class MeterCadence:
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
-        """Take a fleet that has grown or changed."""
-        self._mean_s = np.append(self._mean_s, np.full(len(index) - len(self._mean_s), np.nan))
+        """Take a fleet that has grown or changed; what is out of service says nothing of its peers any more."""
+        more = len(index) - len(self._mean_s)
+        mean_s = np.append(self._mean_s, np.full(more, np.nan))
+        mean_s[index.out_of_service] = np.nan
+        self._mean_s = mean_s
         self._charging = index.is_class(*CHARGING)
         self._peers: IdArray = index.adapter_code.astype(np.int64) * len(CLASSES) + index.class_code
 
     def observe(self, state: FleetState) -> None:
-        """Take a snapshot; rows without a link or a car, or never read, are passed over."""
+        """Take a snapshot; rows without a link, a car, or a fresh reading that can be believed are passed over."""
         if state.at_s < self._due_s:
             return
         self._looks += 1
@@ -59,6 +66,7 @@ class MeterCadence:
             state.at_s,
             min(elapsed_s / self._seen_s, 1.0) if self._seen_s > 0.0 else 1.0,
             read_only(state.power_at_s),
+            read_only(state.quality),
             read_only(state.connected),
             read_only(state.plugged),
             read_only(self._charging),
@@ -82,13 +90,15 @@ def _averaged(  # noqa: PLR0917 - a kernel takes arguments by position
     now_s: float,
     share: float,
     read_s: FloatArray,
+    quality: CodeArray,
     connected: BoolArray,
     plugged: BoolArray,
     charging: BoolArray,
 ) -> None:
     """Average the age of each row's reading into ``mean_s``, with the weight ``share``."""
     for row in range(len(read_s)):
+        fresh = quality[row] == _GOOD or quality[row] == _SUBSTITUTED
         age_s = now_s - read_s[row]
-        if connected[row] and (plugged[row] or not charging[row]) and age_s < np.inf:
+        if fresh and connected[row] and (plugged[row] or not charging[row]) and age_s < np.inf:
             before_s = mean_s[row]
             mean_s[row] = age_s if np.isnan(before_s) else before_s + share * (age_s - before_s)

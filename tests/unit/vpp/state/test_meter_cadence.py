@@ -7,6 +7,8 @@ import pytest
 
 from tests.unit.vpp.dispatch.regulation.parts import CARS, T0_S, seen, small_fleet
 from vpp.domain.resource import CHARGING
+from vpp.domain.telemetry import Quality
+from vpp.fleet.fleet_state import FleetState
 from vpp.state.meter_cadence import MeterCadence
 
 INDEX = small_fleet()
@@ -54,6 +56,44 @@ def test_stations_without_a_car_say_nothing_of_those_with_one() -> None:
     plugged = np.arange(COUNT) < CARS // 2
     period_s = np.where(plugged, 10.0, 170.0)
     assert watched(period_s, look_s=4.0, plugged=plugged)[0] == pytest.approx(10.0, rel=0.2)
+
+
+def graded(state: FleetState) -> FleetState:
+    """Return the snapshot with readings older than three minutes stale, as ingest grades them."""
+    quality = np.where(state.at_s - state.power_at_s > 180.0, Quality.STALE, Quality.GOOD).astype(np.uint8)
+    return replace(state, quality=quality)
+
+
+@pytest.mark.parametrize("what", ["connected", "plugged"])
+def test_rows_that_come_back_are_not_taken_for_rarely_read_by_what_was_read_before(what: str) -> None:
+    cadence, phase_s = MeterCadence(INDEX), np.arange(COUNT) * 0.618034 % 1.0 * 60.0
+    cars = INDEX.is_class(*CHARGING)
+    for now_s in np.arange(10.0, 5600.0, 10.0):
+        away = cars & (1200.0 <= now_s < 4800.0)
+        read_s = np.floor((now_s - phase_s) / 60.0) * 60.0 + phase_s
+        read_s = np.where(cars & (read_s < 4800.0), np.minimum(read_s, 1200.0), read_s)
+        there = ~away & (cars | (what == "connected"))
+        state = replace(seen(INDEX, POWER_KW, T0_S + now_s), power_at_s=T0_S + read_s, **{what: there})
+        cadence.observe(graded(state))
+        if now_s >= 4800.0:
+            assert cadence.period_s()[cars] == pytest.approx(60.0, rel=0.25)
+
+
+def test_a_meter_out_of_order_says_nothing_of_its_peers() -> None:
+    cadence, phase_s = MeterCadence(INDEX), np.arange(COUNT) * 0.618034 % 1.0 * 15.0
+    for now_s in np.arange(10.0, 7200.0, 10.0):
+        read_s = np.floor((now_s - phase_s) / 15.0) * 15.0 + phase_s
+        read_s[0] = min(read_s[0], 600.0)
+        cadence.observe(graded(replace(seen(INDEX, POWER_KW, T0_S + now_s), power_at_s=T0_S + read_s)))
+    assert cadence.period_s()[1] < 30.0
+
+
+def test_rows_out_of_service_say_nothing_of_their_peers() -> None:
+    cadence = MeterCadence(INDEX)
+    aged_s = np.where(np.arange(COUNT) < CARS // 2, 50.0, 5.0)
+    cadence.observe(replace(seen(INDEX, POWER_KW), power_at_s=T0_S - aged_s))
+    cadence.resize(replace(INDEX, withheld=tuple(range(CARS // 2))))
+    assert cadence.period_s()[CARS - 1] == pytest.approx(10.0)
 
 
 def test_what_was_never_read_is_not_known() -> None:
