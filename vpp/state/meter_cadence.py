@@ -73,14 +73,18 @@ class MeterCadence:
         )
 
     def period_s(self) -> FloatArray:
-        """Return the time between two readings of every row, seconds, NaN where nothing is known, shape ``(n,)``."""
-        mean_s = self._mean_s
+        """Return the time between two readings of every row, seconds, NaN where nothing is known, shape ``(n,)``.
+
+        May be called from any thread: a fleet that grows meanwhile gets its peers last.
+        """
+        peers = self._peers
+        mean_s = self._mean_s[: len(peers)].copy()
         known = ~np.isnan(mean_s)
-        count = int(self._peers.max(initial=-1)) + 1
-        rows = np.bincount(self._peers[known], minlength=count)
-        sums_s = np.bincount(self._peers[known], weights=mean_s[known], minlength=count)
+        count = int(peers.max(initial=-1)) + 1
+        rows = np.bincount(peers[known], minlength=count)
+        sums_s = np.bincount(peers[known], weights=mean_s[known], minlength=count)
         with np.errstate(invalid="ignore", divide="ignore"):
-            of_peers_s = (sums_s / rows)[self._peers]
+            of_peers_s = (sums_s / rows)[peers]
         return np.asarray(2.0 * np.where(mean_s > _CLEARLY * of_peers_s, mean_s, of_peers_s))
 
 

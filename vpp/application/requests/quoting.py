@@ -11,7 +11,7 @@ from vpp.application.delivery.measurement import Measurement
 from vpp.application.delivery.participation import eligible
 from vpp.application.loops.forecaster import Forecaster
 from vpp.application.operating_picture import OperatingPicture
-from vpp.application.row_alignment import fitted_flags
+from vpp.application.row_alignment import fitted_flags, fitted_rows
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.requests.phases import areas_overlap
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, Quote, RequestDraft
@@ -152,8 +152,9 @@ class Quoter:
     def regulation_score(self, state: FleetState) -> FloatArray:
         """Return the score each row is expected to have under a regulation signal, shape ``(n_resources,)``."""
         observed = self._engine.regulation
-        answer_s = observed.answers.mean_s() + _TICK_S
-        return expected_score(observed.cadence.period_s(), answer_s, self.delivery_ratio(state))
+        period_s = fitted_rows(observed.cadence.period_s(), len(state))
+        answer_s = fitted_rows(observed.answers.mean_s(), len(state)) + _TICK_S
+        return expected_score(period_s, answer_s, self.delivery_ratio(state))
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
         """Compare setpoints in force with their meters, now and then while a request runs."""

@@ -36,7 +36,6 @@ class ResponseRates:
     def __init__(self) -> None:
         self._index: FleetIndex | None = None
         self._peers: IntArray = np.zeros(0, dtype=np.int64)
-        self._adapter: IntArray = np.zeros(0, dtype=np.int64)
         self._setpoint_kw: FloatArray = np.zeros(0)
         self._since_s: FloatArray = np.zeros(0)
         self._counted: BoolArray = np.zeros(0, dtype=np.bool_)
@@ -71,18 +70,17 @@ class ResponseRates:
             self._followed[code] = self._followed.get(code, 0.0) + well
 
     def ratio(self, index: FleetIndex, ended: Mapping[tuple[str, str, str], int]) -> FloatArray:
-        """Return each row's chance to follow a command, shape ``(n_resources,)``.
+        """Return each row's chance to follow a command, shape ``(n_resources,)``; may be called from any thread.
 
         Args:
-            index: The fleet.
+            index: The fleet, also as it was before it grew.
             ended: Number of ended commands by adapter, outcome and reason.
         """
-        self._align(index)
-        prior = adapter_ratio(ended)
-        codes, first, place = np.unique(self._peers, return_index=True, return_inverse=True)
+        prior, (peers, adapter) = adapter_ratio(ended), _peers_of(index)
+        codes, first, place = np.unique(peers, return_index=True, return_inverse=True)
         trials = np.array([self._trials.get(code, 0.0) for code in codes.tolist()])
         followed = np.array([self._followed.get(code, 0.0) for code in codes.tolist()])
-        shrunk_to = prior[self._adapter[first]]
+        shrunk_to = prior[adapter[first]]
         return np.asarray(((followed + _PEER_WEIGHT * shrunk_to) / (trials + _PEER_WEIGHT))[place])
 
     def _align(self, index: FleetIndex) -> None:
@@ -90,12 +88,16 @@ class ResponseRates:
             return
         more = len(index) - len(self._setpoint_kw)
         self._index = index
-        self._adapter = index.adapter_code.astype(np.int64)
-        operators = index.operator_code.astype(np.int64)
-        self._peers = (operators * len(CLASSES) + index.class_code) * len(ADAPTERS) + self._adapter
+        self._peers, _ = _peers_of(index)
         self._setpoint_kw = np.append(self._setpoint_kw, np.full(more, np.nan))
         self._since_s = np.append(self._since_s, np.full(more, np.nan))
         self._counted = np.append(self._counted, np.zeros(more, dtype=np.bool_))
+
+
+def _peers_of(index: FleetIndex) -> tuple[IntArray, IntArray]:
+    """Return the codes of peer group and adapter of every row, shape ``(n_resources,)`` each."""
+    adapter, operator = index.adapter_code.astype(np.int64), index.operator_code.astype(np.int64)
+    return (operator * len(CLASSES) + index.class_code) * len(ADAPTERS) + adapter, adapter
 
 
 def _settling_s(index: FleetIndex) -> FloatArray:

@@ -24,3 +24,11 @@ def test_a_cohort_that_does_as_told_is_trusted_more_than_one_that_does_not() -> 
     assert ratio[rows[good]].min() > PRIOR_RATIO > ratio[rows[~good]].max()
     idle = np.flatnonzero(index.is_class(ResourceClass.HVAC))
     np.testing.assert_allclose(ratio[idle], PRIOR_RATIO)
+
+
+def test_a_quote_on_the_fleet_of_before_is_answered_while_the_record_goes_on_with_the_fleet_that_has_grown() -> None:
+    index, record = made().index, ResponseRates()
+    before = index.first(resources=len(index) - 3)
+    record.observe(now(), np.full(len(index), 3.0))
+    assert record.ratio(before, {}).tolist() == record.ratio(index, {})[:-3].tolist()
+    record.observe(now(), np.full(len(index), 3.0))
