@@ -1,8 +1,11 @@
-"""Answer times: how long devices take to answer a command, as observed, by protocol and class."""
+"""Answer times: how long devices take to answer a command, as observed, by protocol and class.
+
+What a link says of a device out of reach, or of a command that never left, is no answer of a device.
+"""
 
 import numpy as np
 
-from vpp.domain.setpoint import OutcomeBatch
+from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason
 from vpp.domain.telemetry import FloatArray, IdArray
 from vpp.fleet.index import ADAPTERS, CLASSES, FleetIndex
 
@@ -13,7 +16,7 @@ _MOST_WEIGHT = 5_000.0
 
 
 class AnswerTimes:
-    """Mean time from sending a command to its outcome, for the peers of one protocol and class.
+    """Mean time from sending a command to its answer, for the peers of one protocol and class.
 
     Args:
         index: The fleet.
@@ -30,16 +33,17 @@ class AnswerTimes:
         self._peers: IdArray = index.adapter_code.astype(np.int64) * len(CLASSES) + index.class_code
 
     def observe(self, batch: OutcomeBatch, ids: IdArray, sent_s: FloatArray) -> None:
-        """Take outcomes; those of commands that are not waited for any more are passed over.
+        """Take outcomes; those that no device has given, or that are not waited for any more, are passed over.
 
         Args:
             batch: The outcomes.
             ids: Command that waits for an answer in every row, 0 for none, shape ``(n_resources,)``.
             sent_s: When it was sent, likewise.
         """
-        awaited = (batch.ids > 0) & (ids[batch.rows] == batch.ids)
-        rows = batch.rows[awaited]
-        took_s = np.maximum(batch.at_s[awaited] - sent_s[rows], 0.0)
+        answered = (batch.status != OutcomeStatus.UNREACHABLE) & (batch.reasons != Reason.EXPIRED)
+        answered &= (batch.ids > 0) & (ids[batch.rows] == batch.ids)
+        rows = batch.rows[answered]
+        took_s = np.maximum(batch.at_s[answered] - sent_s[rows], 0.0)
         count = len(self._weight)
         self._weight += np.bincount(self._peers[rows], minlength=count)
         self._sum_s += np.bincount(self._peers[rows], weights=took_s, minlength=count)

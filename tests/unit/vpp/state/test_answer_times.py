@@ -11,13 +11,20 @@ INDEX = small_fleet()
 COUNT = len(INDEX)
 
 
-def answers(rows: list[int], at_s: float, *, ids: list[int] | None = None) -> OutcomeBatch:
+def answers(
+    rows: list[int],
+    at_s: float,
+    *,
+    ids: list[int] | None = None,
+    status: OutcomeStatus = OutcomeStatus.ACCEPTED,
+    reason: Reason = Reason.NONE,
+) -> OutcomeBatch:
     count = len(rows)
     return OutcomeBatch(
         ids=np.array(ids or [row + 1 for row in rows], dtype=np.int64),
         rows=np.array(rows, dtype=np.int32),
-        status=np.full(count, OutcomeStatus.ACCEPTED, dtype=np.uint8),
-        reasons=np.full(count, Reason.NONE, dtype=np.uint8),
+        status=np.full(count, status, dtype=np.uint8),
+        reasons=np.full(count, reason, dtype=np.uint8),
         at_s=np.full(count, at_s),
     )
 
@@ -37,6 +44,24 @@ def test_what_changes_is_known_after_some_thousand_answers() -> None:
         for _ in range(2000):
             times.observe(answers(list(range(CARS)), 100.0 + took_s), waiting, np.full(COUNT, 100.0))
     assert times.mean_s()[0] == pytest.approx(5.0, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED),
+        (OutcomeStatus.UNREACHABLE, Reason.TIMEOUT),
+        (OutcomeStatus.REJECTED, Reason.EXPIRED),
+    ],
+)
+def test_what_no_device_has_said_is_no_answer(status: OutcomeStatus, reason: Reason) -> None:
+    times, waiting = AnswerTimes(INDEX), np.arange(COUNT, dtype=np.int64) + 1
+    before = times.mean_s()
+    times.observe(answers(list(range(CARS)), 100.0, status=status, reason=reason), waiting, np.full(COUNT, 100.0))
+    assert times.mean_s() == pytest.approx(before)
+    refused = answers(list(range(CARS)), 160.0, status=OutcomeStatus.REJECTED, reason=Reason.REFUSED)
+    times.observe(refused, waiting, np.full(COUNT, 100.0))
+    assert times.mean_s()[0] > before[0]
 
 
 def test_answers_that_nobody_waits_for_any_more_are_passed_over() -> None:
