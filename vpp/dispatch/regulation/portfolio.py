@@ -213,7 +213,7 @@ class RegulationPortfolio:
         return found
 
     def standing(self, request_id: str, now_s: float) -> RegulationStanding:
-        """Return the standing of a request.
+        """Return the standing of a request; may be called from any thread.
 
         Raises:
             UnknownIdError: There is no such request.
@@ -223,7 +223,9 @@ class RegulationPortfolio:
         if request.draft.product is not Product.REGULATION or request.accepted_kw is None:
             raise ConflictError(f"request {request_id} is no accepted request for regulation")
         last, history = self._last.get(request_id), self._history.get(request_id, _History())
-        estimates = np.array(self._estimates.get(request_id, ())).reshape(-1, 4)
+        # Cycles go on meanwhile: a slice is copied in one go, and of a cycle that is being added not all is there yet.
+        estimates = np.array(self._estimates.get(request_id, array("d"))[:]).reshape(-1, 4)
+        count = len(history.answered_kw)
         return RegulationStanding(
             request_id=request_id,
             capacity_kw=request.accepted_kw,
@@ -232,9 +234,9 @@ class RegulationPortfolio:
             told_kw=np.nan if last is None else last.commanded_kw,
             up_kw=np.nan if last is None else last.up_kw,
             down_kw=np.nan if last is None else last.down_kw,
-            time_s=np.array(history.at_s),
-            signal_kw=np.array(history.asked_kw),
-            response_kw=np.array(history.answered_kw),
+            time_s=np.array(history.at_s[:count]),
+            signal_kw=np.array(history.asked_kw[:count]),
+            response_kw=np.array(history.answered_kw[:count]),
             estimates=Estimates(*estimates.T),
         )
 

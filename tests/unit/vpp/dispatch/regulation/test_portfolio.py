@@ -1,7 +1,9 @@
 """The portfolio of all regulation requests, from their start to their end and through a restart."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 
 import numpy as np
 import pytest
@@ -110,6 +112,30 @@ def test_what_was_asked_and_answered_is_rebuilt_from_the_cycles_in_the_journal()
         [5.0],
         [3.0],
     )
+
+
+def test_a_standing_is_whole_while_cycles_go_on_in_another_thread() -> None:
+    book = RequestBook(Journal().record, DISPATCH.requests)
+    request = _accepted(book)
+    portfolio, start_s = _portfolio(book), START.timestamp()
+    over, found = Event(), []
+
+    def look() -> None:
+        while not over.is_set():
+            standing = portfolio.standing(request.id, start_s)
+            found.append({len(standing.time_s), len(standing.signal_kw), len(standing.response_kw)})
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        try:
+            for cycle in range(20_000):
+                portfolio.note(request.id, start_s + cycle, 1.0, 1.0)
+                portfolio.estimate(request.id, start_s + cycle, 1.0, 1.0, 1.0)
+        finally:
+            over.set()
+        looking.result()
+    assert found
+    assert all(len(lengths) == 1 for lengths in found)
 
 
 def test_only_accepted_requests_for_regulation_take_a_signal_and_only_until_they_end() -> None:
