@@ -114,6 +114,7 @@ def examples() -> Mapping[str, Entries]:
     change = MemberChange(kind="resource", position=1, old=index.resources[1], new=index.resources[1])
     shares = {"operator_id": ["a"], "site_id": [""], "energy_kwh": [1.0], "settlement_fen": {"net": [3]}}
     columns = {"ids": [7, 8], "rows": [1, 2]}
+    tracking = {"id": "r", "memory": {}, "target_kw": 1.0, "baseline_kw": None, "measured_kw": 2.0}
     sent = {"layers": [1, 1], "power_kw": [0.0, None], "until_s": [AT_S, None], "free_kw": [1.0, None]}
     return {
         "baseline.issued": [("baseline.issued", {"request_id": "r"})],
@@ -124,7 +125,8 @@ def examples() -> Mapping[str, Entries]:
             ("dispatch.burden", {"at_s": AT_S, "rows": [1], "shed_s": [5.0], "debt_kwh": [0.0]}),
         ],
         "dispatch.tracking": [
-            ("dispatch.tracking", {"id": "r", "memory": {}, "target_kw": 1.0, "baseline_kw": None, "measured_kw": 2.0})
+            ("dispatch.tracking", tracking),
+            ("dispatch.tracking", {**tracking, "metered": [[AT_S], [3.0]]}),
         ],
         "fleet.changed": [("fleet.changed", {"actor": "x", "changes": [change.body()], "leaving": [1]})],
         "fleet.connected": [("fleet.connected", {"resources": len(index)})],
@@ -243,6 +245,13 @@ def test_a_missing_field_is_named_with_its_entry(kind: str, place: tuple[str | i
     entries = entries_of([*before, (kind, changed(body, place, strange=None, removed=True))])
     with pytest.raises(BodyError, match=rf"^journal entry {len(entries)}: {said}$"):
         fresh(journal("hold")[0]).follow(entries)
+
+
+@pytest.mark.parametrize("metered", [[[], []], [[AT_S], []], [[AT_S]], [["then"], [3.0]], 5])
+def test_amended_cycles_that_are_none_are_named_with_their_entry(metered: object) -> None:
+    *before, (kind, body) = examples()["dispatch.tracking"]
+    with pytest.raises(BodyError, match=r"^journal entry 2: dispatch.tracking.metered.* is .*; accepted is "):
+        fresh(journal("hold")[0]).follow(entries_of([*before, (kind, {**body, "metered": metered})]))
 
 
 def test_a_field_of_another_type_is_named_with_what_is_accepted() -> None:

@@ -23,7 +23,7 @@ from vpp.dispatch.tracking_memory import TRACKING
 from vpp.domain.request import Direction
 from vpp.fleet.members.changes import CHANGED, CONNECTED, LEFT
 from vpp.fleet.members.member_codec import KINDS as MEMBER_KINDS
-from vpp.record.bodies.fields import Fields
+from vpp.record.bodies.fields import Fields, refused
 from vpp.record.bodies.shapes import (
     Shape,
     anything,
@@ -158,6 +158,12 @@ def _standing(value: object, where: str) -> None:
     _STANDING_ACTS[str(act)](value, where)
 
 
+def _metered(value: object, where: str) -> None:
+    tuple_of(list_of(known_number), list_of(number))(value, where)
+    if isinstance(value, list | tuple) and not 0 < len(value[0]) == len(value[1]):
+        raise refused(where, value, "instants and as many powers, at least one")
+
+
 _COMMAND_COLUMNS = ("ids", "rows", "layers", "power_kw", "until_s", "free_kw", "source")
 _OUTCOME_COLUMNS = ("ids", "rows", "status", "reasons", "at_s")
 _OFFICIAL_COLUMNS = ("operator_id", "site_id", "start_s", "energy_kwh", "amount_cny")
@@ -213,7 +219,8 @@ SHAPES: Mapping[str, Shape] = {
     ),
     STANDING: _standing,
     TRACKING: fields(
-        {"id": text, "memory": map_of(anything), "target_kw": number, "baseline_kw": number, "measured_kw": number}
+        {"id": text, "memory": map_of(anything), "target_kw": number, "baseline_kw": number, "measured_kw": number},
+        {"metered": _metered},
     ),
     TRANSITION: transition,
     VERDICTS: fields({"rows": column, "fate": one_of(Fate)}),
