@@ -50,7 +50,8 @@ def reservation_of(
         base_kw=seen.uncontrolled_kw,
         held_kw=np.where(mine, held.setpoint_kw, np.nan),
         kept=seen.kept,
-        pinned=(s.picture.commands.back_off.retry_s > state.at_s) | (mine & estimate.silent),
+        # A driver short of time is released, whether the device has answered or not.
+        pinned=(s.picture.commands.back_off.retry_s > state.at_s) | (mine & estimate.silent & ~seen.kept),
         shed=shed_s / s.picture.settings.merit.shed_scale_s,
         answered_kw=estimated_change_kw(s, seen, estimate),
         accounted=accounted,

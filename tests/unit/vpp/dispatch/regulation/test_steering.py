@@ -1,14 +1,43 @@
 """Setpoints of a request for regulation in a full cycle."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
-from tests.unit.vpp.dispatch.regulation.parts import BATTERIES, CARS, T0_S, Played
+from tests.unit.vpp.dispatch.regulation.parts import BATTERIES, CARS, DISPATCH, T0_S, Played, seen
+from vpp.dispatch.regulation.power_estimate import EstimatedPower
 from vpp.dispatch.regulation.reservation import Reservation
-from vpp.dispatch.regulation.steering import cycle_setpoints_kw
+from vpp.dispatch.regulation.steering import cycle_setpoints_kw, reservation_of
 
 BATTERY = CARS + BATTERIES - 1
+
+
+def test_a_row_that_has_not_answered_stays_as_it_is_unless_its_driver_is_short_of_time() -> None:
+    played = Played()
+    count, nobody = len(played.index), np.zeros(len(played.index), dtype=np.bool_)
+    unknown, everybody = np.full(count, np.nan), ~nobody
+    columns = SimpleNamespace(
+        owner=np.zeros(count, dtype=np.int32), cap_kw=unknown, release_due_s=unknown, setpoint_kw=np.zeros(count)
+    )
+    picture = SimpleNamespace(
+        assignments=SimpleNamespace(columns=columns),
+        commands=SimpleNamespace(back_off=SimpleNamespace(retry_s=np.full(count, -np.inf))),
+        settings=DISPATCH,
+        state=seen(played.index, played.power_kw),
+    )
+    portfolio = SimpleNamespace(rows=everybody, baseline_kw=0.0)
+    situation: Any = SimpleNamespace(number=0, picture=picture, portfolio=portfolio)
+    scan: Any = SimpleNamespace(
+        uncontrolled_kw=played.base_kw,
+        unavailability=np.zeros(count, dtype=np.uint8),
+        kept=np.arange(count) == 0,
+        measured_kw=0.0,
+    )
+    silent = EstimatedPower(ahead_kw=np.zeros(count), variance=np.zeros(count), silent=everybody)
+    found = reservation_of(situation, scan, np.zeros(count), None, estimate=silent, grade=np.zeros(count, np.uint8))
+    assert found.pinned.tolist() == (~scan.kept).tolist()
 
 
 def reservation(played: Played, *, held_kw: np.ndarray, pinned: np.ndarray) -> Reservation:
