@@ -79,7 +79,7 @@ def _blocks(windows: JudgedWindows, shadows: Promises, every: Promises) -> list[
 
 def _groups(windows: JudgedWindows, shadows: Promises) -> dict[str, Any]:
     """Return one table for each way of telling windows apart."""
-    age = (windows.day - windows.day.min()).astype(np.int64)
+    age = windows.day - windows.day.min(initial=np.iinfo(np.int64).max)
     fives = np.minimum(age // 5, 12)
     kinds = windows.day_types()
     level = np.where(windows.is_city, LEVELS[0], LEVELS[1])

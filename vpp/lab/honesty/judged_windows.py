@@ -97,6 +97,5 @@ class JudgedWindows:
     def read(cls, path: Path) -> Self:
         """Read what ``write`` wrote; raises OSError."""
         table = pq.read_table(path)
-        columns = {one.name: np.asarray(table.column(one.name).to_pylist()) for one in fields(cls)}
-        columns["area"] = columns["area"].astype(np.str_)
-        return cls(**columns)
+        columns = {one.name: table.column(one.name).to_numpy() for one in fields(cls) if one.name != "area"}
+        return cls(**columns, area=np.array(table.column("area").to_pylist(), dtype=np.str_))

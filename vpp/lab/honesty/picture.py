@@ -33,7 +33,7 @@ def _lines(axes: Axes, body: Mapping[str, Any]) -> None:
     for notice, (colour, marker, dashes) in zip(NOTICES, _STYLES, strict=True):
         kept = _kept_at(body["blocks"], notice)
         axes.plot(_PROMISED, kept, color=colour, marker=marker, linestyle=dashes, label=f"{notice} ahead")
-    whole = [body[f"{name}_ratio"] or np.nan for name in _NAMES]
+    whole = np.array([body[f"{name}_ratio"] for name in _NAMES], dtype=np.float64)
     ends = np.array([body[f"{name}_interval"] for name in _NAMES], dtype=np.float64)
     axes.fill_between(_PROMISED, ends[:, 0], ends[:, 1], color=MUTED, alpha=0.25, linewidth=0, label="all, 5 to 95 %")
     axes.plot(_PROMISED, whole, color=INK, linewidth=1.0)

@@ -23,7 +23,7 @@ _SHOWN = (
 
 
 def show(console: Console, body: Mapping[str, Any]) -> None:
-    """Print the figures, then one table for each way of telling windows apart."""
+    """Print the figures, then one table for each way of telling windows apart, if there are any."""
     for table in _tables(body):
         console.print(table)
     hindsight = body["hindsight"]
@@ -42,7 +42,8 @@ def _tables(body: Mapping[str, Any]) -> Iterator[Table]:
         whole.add_row(name, "-" if body[name] is None else f"{body[name]:g}", "")
     yield whole
     for name in _TABLES:
-        yield _table(body[name])
+        if body[name]:
+            yield _table(body[name])
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:

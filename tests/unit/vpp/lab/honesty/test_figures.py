@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tests.unit.vpp.lab.honesty.test_promises import call
 from tests.unit.vpp.lab.honesty.windows import MONDAY_S, windows
@@ -69,9 +70,20 @@ def test_without_calls_nothing_is_said_of_delivery() -> None:
     json.dumps(body, allow_nan=False)
 
 
-def test_tables_and_picture_are_made_of_any_figures(capsys: pytest.CaptureFixture[str]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - after the output is captured
+def test_without_windows_calls_are_judged_all_the_same() -> None:
+    body = {"world": "hostile"} | figures([played(windows([]), call(accepted_kw=100.0, least_kw=90.0))])
+    assert (body["windows"], body["p10_kept_ratio"], body["areas"]) == (0, 0.0, [])
+    json.dumps(body, allow_nan=False)
+    show(Console(width=200), body)
+    assert len(calibration_figure(body).axes) == 2
 
+
+def test_a_share_of_nothing_is_drawn_as_nothing() -> None:
+    axes, _ = calibration_figure({"world": "hostile"} | figures([played(two_days())])).axes
+    assert axes.lines[-1].get_ydata()[0] == 0.0
+
+
+def test_tables_and_picture_are_made_of_any_figures(capsys: pytest.CaptureFixture[str]) -> None:
     body = {"world": "hostile"} | figures([played(two_days(), call(accepted_kw=100.0, least_kw=99.0))])
     show(Console(width=200), body)
     assert "worst_block_p10_kept_ratio" in capsys.readouterr().out

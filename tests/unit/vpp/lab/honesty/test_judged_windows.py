@@ -4,13 +4,16 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.unit.vpp.lab.honesty.windows import MONDAY_S, windows
 from vpp.lab.honesty.judged_windows import JudgedWindows
 
 
-def test_a_file_holds_every_column_as_it_was(tmp_path: Path) -> None:
-    made = windows([80.0, 95.0], area=np.array(["city", "minhang"]), learnt=np.array([True, False]))
+@pytest.mark.parametrize("count", [2, 0])
+def test_a_file_holds_every_column_as_it_was(tmp_path: Path, count: int) -> None:
+    two = windows([80.0, 95.0], area=np.array(["city", "minhang"]), learnt=np.array([True, False]))
+    made = two.chosen(np.full(2, count == 2))
     made.write(tmp_path / "w.parquet")
     again = JudgedWindows.read(tmp_path / "w.parquet")
     for one in fields(JudgedWindows):
