@@ -65,6 +65,7 @@ class _Filter(NamedTuple):
         doubt: Variance of that.
         from_kw: Power from which the command in force moves it.
         target_kw: Where to, NaN while it has none and is where it would be by itself.
+        answered_kw: Command in force, once a reading has shown that the row has gone most of the way; NaN otherwise.
         since_s: When that was accepted.
         read_s: When the last reading was made.
         shown_kw: Estimate at the last snapshot, NaN before the first.
@@ -75,6 +76,7 @@ class _Filter(NamedTuple):
     doubt: FloatArray
     from_kw: FloatArray
     target_kw: FloatArray
+    answered_kw: FloatArray
     since_s: FloatArray
     read_s: FloatArray
     shown_kw: FloatArray
@@ -110,6 +112,7 @@ class PowerEstimator:
             doubt=np.full(count, _USUAL_VARIANCE),
             from_kw=np.full(count, np.nan),
             target_kw=np.full(count, np.nan),
+            answered_kw=np.full(count, np.nan),
             since_s=np.full(count, -np.inf),
             read_s=np.full(count, -np.inf),
             shown_kw=np.full(count, np.nan),
@@ -170,7 +173,7 @@ def _estimated(  # noqa: PLR0917 - a kernel takes arguments by position
             continue
         shown = power_kw[row]
         if np.isnan(shown) or (quality[row] != _GOOD and quality[row] != _SUBSTITUTED):
-            own.target_kw[row] = own.shown_kw[row] = np.nan
+            own.target_kw[row] = own.answered_kw[row] = own.shown_kw[row] = np.nan
             continue
         target, since_s = held.dispatch_kw[row], held.since_s[row]
         free = np.isnan(target)
@@ -195,7 +198,7 @@ def _estimated(  # noqa: PLR0917 - a kernel takes arguments by position
         out.ahead_kw[row], own.shown_kw[row] = estimate - shown, estimate
         out.variance[row] = spread + (own.doubt[row] * along * move * move if moving else 0.0)
         if free and not moving:
-            own.target_kw[row] = own.shown_kw[row] = np.nan
+            own.target_kw[row] = own.answered_kw[row] = own.shown_kw[row] = np.nan
         out.silent[row] = own.share[row] < _SILENT_SHARE and own.doubt[row] < _SURE_VARIANCE
 
 
@@ -204,8 +207,11 @@ def _take_command(  # noqa: PLR0917 - a kernel takes arguments by position
     device: _Device, own: _Filter, row: int, target: float, since_s: float, shown: float
 ) -> None:
     """Note a command that was accepted: it moves the row from where it is believed to be."""
-    if abs(target - own.target_kw[row]) <= _LEAST_MOVE_RATIO * 0.1 * device.range_kw[row]:
+    same_kw = _LEAST_MOVE_RATIO * 0.1 * device.range_kw[row]
+    # One that stopped short of a command has answered it: further readings of the same say nothing new.
+    if abs(target - own.target_kw[row]) <= same_kw or abs(target - own.answered_kw[row]) <= same_kw:
         return
+    own.answered_kw[row] = np.nan
     own.from_kw[row] = shown if np.isnan(own.shown_kw[row]) else own.shown_kw[row]
     own.target_kw[row], own.since_s[row] = target, since_s
 
@@ -240,8 +246,12 @@ def _take_reading(  # noqa: PLR0917 - a kernel takes arguments by position
             gain = own.doubt[row] / (own.doubt[row] + _SHARE_VARIANCE + (noise / move) ** 2)
             own.share[row] += gain * (seen - own.share[row])
             own.doubt[row] *= 1.0 - gain
+            if seen >= _SILENT_SHARE:
+                own.answered_kw[row] = own.target_kw[row]
     elif apart_s < np.inf and not np.isnan(own.shown_kw[row]):
         off = max((shown - own.shown_kw[row]) ** 2 - noise * noise, 0.0)
         own.wander[row] += _WANDER_GAIN * (off / max(apart_s, 1.0) - own.wander[row])
+        if abs(shown - own.shown_kw[row]) > _LEAST_MOVE_RATIO * device.range_kw[row]:
+            own.answered_kw[row] = np.nan  # it has left where its answer was
     # What the row has made of the command is on its meter now.
     own.from_kw[row] = own.target_kw[row] = shown

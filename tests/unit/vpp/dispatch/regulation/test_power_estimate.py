@@ -92,6 +92,35 @@ def test_a_row_that_does_not_answer_is_silent_with_the_first_reading_that_shows_
     assert found.ahead_kw[BATTERY] + watched.power_kw[BATTERY] == 0.0
 
 
+def test_a_row_that_goes_most_of_the_way_is_not_silent_however_often_it_is_read_there() -> None:
+    watched = Watched()
+    watched.look()
+    watched.command(BATTERY, 80.0)
+    watched.look(8.0)
+    for _ in range(20):
+        watched.read(BATTERY, 56.0)
+        found = watched.look(15.0)
+        assert not found.silent[BATTERY]
+        assert found.ahead_kw[BATTERY] == 0.0
+    watched.command(BATTERY, -80.0)
+    watched.look(8.0)
+    watched.read(BATTERY, 56.0)
+    assert watched.look().silent[BATTERY], "it does not answer the next one"
+
+
+def test_a_row_that_has_answered_and_then_fails_is_silent() -> None:
+    watched = Watched()
+    watched.look()
+    watched.command(BATTERY, 80.0)
+    watched.look(8.0)
+    watched.read(BATTERY, 80.0)
+    assert not watched.look(15.0).silent[BATTERY]
+    for _ in range(4):
+        watched.read(BATTERY, 0.0)
+        found = watched.look(15.0)
+    assert found.silent[BATTERY]
+
+
 def test_a_reading_from_before_the_command_took_effect_says_nothing_of_the_answer() -> None:
     watched = Watched()
     watched.look()
