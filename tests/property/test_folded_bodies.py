@@ -85,8 +85,15 @@ def windows() -> dict[str, object]:
         law_kw=np.ones(shape),
         quoted_kw=np.ones(shape),
         learnt=np.zeros((len(DIRECTIONS), 2), dtype=np.bool_),
+        class_kw=np.ones((1, len(DIRECTIONS), 1, 2)),
     )
-    known = KnownWindow(start_s=AT_S, steps=LENGTH_STEPS[0], areas=("city",), deliverable_kw=np.ones((2, 1)))
+    known = KnownWindow(
+        start_s=AT_S,
+        steps=LENGTH_STEPS[0],
+        areas=("city",),
+        deliverable_kw=np.ones((2, 1)),
+        class_kw=np.ones((2, 1, 2)),
+    )
     request = KnownRequest(
         area="city", direction=Direction.UP, start_s=AT_S, quoted_s=AT_S, at_s=AT_S, kept=(1.0, 1.0, 0.0)
     )
@@ -245,6 +252,14 @@ def test_a_missing_field_is_named_with_its_entry(kind: str, place: tuple[str | i
     entries = entries_of([*before, (kind, changed(body, place, strange=None, removed=True))])
     with pytest.raises(BodyError, match=rf"^journal entry {len(entries)}: {said}$"):
         fresh(journal("hold")[0]).follow(entries)
+
+
+@pytest.mark.parametrize("place", [("known", 0, "class_kw"), ("quoted", "class_kw")])
+def test_powers_by_class_that_are_none_are_named(place: tuple[str | int, ...]) -> None:
+    kind, body = examples()["quote.windows"][0]
+    wrong = changed(body, place, strange="much", removed=False)
+    with pytest.raises(BodyError, match=r"class_kw is 'much'; accepted is an array of numbers"):
+        fresh(journal("hold")[0]).follow(entries_of([(kind, wrong)]))
 
 
 @pytest.mark.parametrize("metered", [[[], []], [[AT_S], []], [[AT_S]], [["then"], [3.0]], 5])

@@ -95,7 +95,8 @@ _KNOWN_WINDOW = fields(
         "areas": list_of(text),
         "deliverable_kw": table,
         "left_out": text,
-    }
+    },
+    {"class_kw": table},
 )
 _KNOWN_REQUEST = fields(
     {
@@ -115,7 +116,8 @@ _QUOTED_WINDOWS = fields(
         "law_kw": table,
         "quoted_kw": table,
         "learnt": table,
-    }
+    },
+    {"class_kw": table},
 )
 _HOURS = fields(
     {
