@@ -45,6 +45,7 @@ def reservation_of(
     open_ = mine | ((held.owner == NOBODY) & np.isnan(held.cap_kw) & np.isnan(held.release_due_s))
     at_hand = np.isin(seen.unavailability, [int(why) for why in _AT_HAND])
     following = s.portfolio.rows & state.index.is_class(*FOLLOWING)
+    answered_kw = estimated_change_kw(s, seen, estimate)
     return Reservation(
         holding=following & open_ & at_hand & np.isnan(held.cap_kw),
         base_kw=seen.uncontrolled_kw,
@@ -53,9 +54,9 @@ def reservation_of(
         # A driver short of time is released, whether the device has answered or not.
         pinned=(s.picture.commands.back_off.retry_s > state.at_s) | (mine & estimate.silent & ~seen.kept),
         shed=shed_s / s.picture.settings.merit.shed_scale_s,
-        answered_kw=estimated_change_kw(s, seen, estimate),
+        answered_kw=answered_kw,
         accounted=accounted,
-        answered_at_s=state.at_s,
+        answered_at_s=np.nan if np.isnan(answered_kw) else state.at_s,
         grade=grade,
     )
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.unit.vpp.dispatch.regulation.parts import BATTERIES, CARS, DISPATCH, T0_S, Played, seen
 from vpp.dispatch.regulation.power_estimate import EstimatedPower
@@ -14,10 +15,10 @@ from vpp.dispatch.regulation.steering import cycle_setpoints_kw, reservation_of
 BATTERY = CARS + BATTERIES - 1
 
 
-def test_a_row_that_has_not_answered_stays_as_it_is_unless_its_driver_is_short_of_time() -> None:
-    played = Played()
-    count, nobody = len(played.index), np.zeros(len(played.index), dtype=np.bool_)
-    unknown, everybody = np.full(count, np.nan), ~nobody
+def silent_in_all(played: Played, *, kept: np.ndarray, baseline_kw: float) -> Reservation:
+    """Return the reservation of rows none of which has answered; their meters show nothing in sum."""
+    count = len(played.index)
+    unknown, everybody = np.full(count, np.nan), np.ones(count, dtype=np.bool_)
     columns = SimpleNamespace(
         owner=np.zeros(count, dtype=np.int32), cap_kw=unknown, release_due_s=unknown, setpoint_kw=np.zeros(count)
     )
@@ -27,17 +28,29 @@ def test_a_row_that_has_not_answered_stays_as_it_is_unless_its_driver_is_short_o
         settings=DISPATCH,
         state=seen(played.index, played.power_kw),
     )
-    portfolio = SimpleNamespace(rows=everybody, baseline_kw=0.0)
+    portfolio = SimpleNamespace(rows=everybody, baseline_kw=baseline_kw)
     situation: Any = SimpleNamespace(number=0, picture=picture, portfolio=portfolio)
+    nothing = np.zeros(count)
     scan: Any = SimpleNamespace(
-        uncontrolled_kw=played.base_kw,
-        unavailability=np.zeros(count, dtype=np.uint8),
-        kept=np.arange(count) == 0,
-        measured_kw=0.0,
+        uncontrolled_kw=played.base_kw, unavailability=np.zeros(count, dtype=np.uint8), kept=kept, measured_kw=0.0
     )
-    silent = EstimatedPower(ahead_kw=np.zeros(count), variance=np.zeros(count), silent=everybody)
-    found = reservation_of(situation, scan, np.zeros(count), None, estimate=silent, grade=np.zeros(count, np.uint8))
-    assert found.pinned.tolist() == (~scan.kept).tolist()
+    silent = EstimatedPower(ahead_kw=nothing, variance=nothing, silent=everybody)
+    return reservation_of(situation, scan, nothing, None, estimate=silent, grade=np.zeros(count, dtype=np.uint8))
+
+
+def test_a_row_that_has_not_answered_stays_as_it_is_unless_its_driver_is_short_of_time() -> None:
+    played = Played()
+    kept = np.arange(len(played.index)) == 0
+    assert silent_in_all(played, kept=kept, baseline_kw=0.0).pinned.tolist() == (~kept).tolist()
+
+
+@pytest.mark.parametrize(("baseline_kw", "change_kw", "at_s"), [(40.0, 40.0, T0_S), (np.nan, np.nan, np.nan)])
+def test_a_change_that_is_not_estimated_has_no_instant_of_an_estimate(
+    baseline_kw: float, change_kw: float, at_s: float
+) -> None:
+    played = Played()
+    found = silent_in_all(played, kept=played.kept, baseline_kw=baseline_kw)
+    assert (found.answered_kw, found.answered_at_s) == pytest.approx((change_kw, at_s), nan_ok=True)
 
 
 def reservation(played: Played, *, held_kw: np.ndarray, pinned: np.ndarray) -> Reservation:
