@@ -52,21 +52,17 @@ def session_spans(
 
     A session of which the begin was pruned is left out: nobody knows since when the row was its driver's.
     """
-    begun: dict[str, tuple[int, float]] = {}
+    open_ones: dict[int, tuple[str, float]] = {}
     spans: list[Span] = []
     for count, entry in enumerate(journal.entries((CYCLE,)), start=1):
         for event in Fields(entry.body, CYCLE).parts("sessions"):
-            name = event.text("session_id")
-            if not is_theirs(name):
-                continue
-            if event.text("event") == "SessionStarted":
-                begun[name] = event.integer("row"), event.number("at_s")
-            elif event.text("event") == "SessionEnded" and name in begun:
-                row, from_s = begun.pop(name)
-                spans.append((row, from_s - _EDGE_S, event.number("at_s") + _EDGE_S))
+            span = _ended_by(event, open_ones, entry.at_s)
+            if span is not None and is_theirs(span[0]):
+                spans.append(span[1])
         if count % _SHOWN_EVERY == 0:
             progress(count)
-    return [*spans, *((row, from_s - _EDGE_S, end_s) for row, from_s in begun.values())]
+    running = ((row, from_s - _EDGE_S, end_s) for row, (name, from_s) in open_ones.items() if is_theirs(name))
+    return [*spans, *running]
 
 
 def operator_spans(engine: sa.Engine, operator_id: str, end_s: float) -> Iterator[Span]:
@@ -97,6 +93,33 @@ def settled_rows(journal: Journal, rows: frozenset[int]) -> dict[int, set[int]]:
         for start_s, known in intervals.items():
             kept.setdefault(start_s, set()).update(known)
     return kept
+
+
+def _ended_by(event: Fields, open_ones: dict[int, tuple[str, float]], noted_s: float) -> tuple[str, Span] | None:
+    """Take an event of a session; return the name and span of the session that it ends, ``None`` where it ends none.
+
+    A session whose end never came ends where the next one in its row begins, as it does for the service: from then on
+    samples are another driver's.
+
+    Args:
+        event: The event.
+        open_ones: Name and begin, epoch seconds, of the session open in each row; they are brought up to date.
+        noted_s: Epoch seconds at which the event was taken.
+    """
+    kind = event.text("event")
+    if kind not in {"SessionStarted", "SessionEnded"}:
+        return None
+    name, row, at_s = event.text("session_id"), event.integer("row"), event.number("at_s")
+    known, from_s = open_ones.get(row, ("", at_s))
+    if kind == "SessionEnded":
+        if known != name:
+            return None
+        del open_ones[row]
+        return name, (row, from_s - _EDGE_S, at_s + _EDGE_S)
+    if known == name:  # said again: it began when it was said first
+        return None
+    open_ones[row] = name, at_s
+    return (known, (row, from_s - _EDGE_S, at_s if at_s > from_s else noted_s)) if known else None
 
 
 def _station(body: str) -> str:
