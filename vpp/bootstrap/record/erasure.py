@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vpp.bootstrap.record.erasure_scope import operator_spans, station_spans
 from vpp.bootstrap.record.erasure_work import erasing
 from vpp.config import Settings
-from vpp.domain.errors import UnknownIdError
+from vpp.domain.errors import InputError, UnknownIdError
 from vpp.record.erasure.erased_samples import ErasedSamples
 from vpp.record.erasure.redaction import ErasedNames
 from vpp.record.names.subject import SubjectKind
@@ -64,10 +64,13 @@ def erase_driver(settings: Settings, ids: Sequence[str], *, dry_run: bool = Fals
     or whatever there is of a station's.
 
     Raises:
+        InputError: An id is empty; nothing was changed.
         ConfigurationError: A service leads on the database, or its record does not verify.
         UnknownIdError: No session is named so, and no station; or the names are gone already, now from the files as
             well.
     """
+    if not all(ids):  # e.g. of a variable that a script did not set
+        raise InputError("ids", list(ids), "ids of charging sessions or stations, none of them empty")
     names = ErasedNames(lambda kind, text: kind is SubjectKind.SESSION and _is_of(text, ids))
     with erasing(settings, names, dry_run=dry_run) as work:
         tokens = tokens_of(work.engine, SubjectKind.SESSION, ids, whole=False)

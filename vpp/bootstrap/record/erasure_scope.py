@@ -30,6 +30,7 @@ _SHOWN_EVERY = 1000
 def station_spans(engine: sa.Engine, ids: Sequence[str], end_s: float) -> Iterator[Span]:
     """Yield the connectors of some charging stations, each for as long as it had the station's address."""
     versions: dict[str, list[tuple[float, str]]] = {}
+    stations = frozenset(ids)
     then = sa.select(registry_history.c.id, registry_history.c.until_s, registry_history.c.body)
     now = sa.select(registry.c.id, registry.c.position, registry.c.body)
     with storing("the registry"), engine.connect() as connection:
@@ -41,7 +42,7 @@ def station_spans(engine: sa.Engine, ids: Sequence[str], end_s: float) -> Iterat
             bodies = [*versions.get(row.id, ()), (end_s, row.body)]
             begins = [0.0, *(until_s for until_s, _ in bodies)]
             for from_s, (until_s, body) in zip(begins, bodies, strict=False):
-                if _station(body) in ids:
+                if _station(body) in stations:
                     yield int(row.position), from_s, until_s
 
 
@@ -122,9 +123,9 @@ def _ended_by(event: Fields, open_ones: dict[int, tuple[str, float]], noted_s: f
     return (known, (row, from_s - _EDGE_S, at_s if at_s > from_s else noted_s)) if known else None
 
 
-def _station(body: str) -> str:
-    """Return the charging station of a saved resource, empty where it is none."""
+def _station(body: str) -> str | None:
+    """Return the charging station of a saved resource, ``None`` where it is none."""
     resource = Fields(json.loads(body), "resource")
     if resource.text("adapter", "") != Adapter.OCPP.value:
-        return ""
+        return None
     return resource.text("address", "").rpartition("/")[0]

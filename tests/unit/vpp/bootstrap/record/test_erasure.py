@@ -20,7 +20,7 @@ from vpp.bootstrap.replay import run_replay
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store, archive_of
 from vpp.config import Settings
-from vpp.domain.errors import ConfigurationError, StorageError, UnknownIdError
+from vpp.domain.errors import ConfigurationError, InputError, StorageError, UnknownIdError
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.resource import Adapter
 from vpp.domain.session import SessionEnded, SessionStarted
@@ -422,6 +422,15 @@ async def test_a_station_of_a_drivers_own_loses_every_sample(tmp_path: Path) -> 
     frames, placed = rows_kept(settings)
     assert row not in frames | placed
     assert len(frames) == len(placed) < ROWS
+
+
+async def test_an_empty_id_names_no_device(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    await lived(settings, asked=False)
+    with pytest.raises(InputError, match="ids"):
+        erase_driver(settings, ["CS-Alice", ""])
+    archived(settings)
+    assert rows_kept(settings) == (set(range(ROWS)), set(range(ROWS)))
 
 
 async def test_samples_at_an_operators_sites_go_with_it_and_those_of_others_stay(tmp_path: Path) -> None:
