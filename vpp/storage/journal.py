@@ -238,7 +238,7 @@ def verify(engine: sa.Engine, archive: Path | None = None) -> VerifiedChain:
     shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
     first, sha256 = first_link(shelf)
     segments, expected, vouching = shelf.all(), first - 1, Vouching(first, sha256)
-    redacted, unlike = dict[int, str](), dict[int, str]()
+    redacted, unlike = set[tuple[int, str]](), dict[int, str]()
     for stored in stored_entries(engine, shelf):
         expected += 1
         if stored.sequence != expected:
@@ -246,11 +246,11 @@ def verify(engine: sa.Engine, archive: Path | None = None) -> VerifiedChain:
         if (found := stored.linked(sha256)) != stored.sha256:
             unlike[expected] = found
         if stored.kind == REDACTED:
-            redacted.update(redactions_of(stored.entry().body))
+            redacted.update(redactions_of(stored.entry().body).items())
         sha256 = stored.sha256
         vouching.note(stored.sequence, stored.kind, stored.body)
     for sequence, found in unlike.items():
-        if redacted.get(sequence) != found:
+        if (sequence, found) not in redacted:
             raise AuditError(f"journal entry {sequence} does not match its hash: what it says comes to {found}")
     vouching.check(segments)
     return VerifiedChain(count=expected - first + 1, head_sha256=sha256, first=first)

@@ -73,7 +73,8 @@ class Walk:
         faults: Segments that are missing, damaged or not vouched for.
         manifest: Manifest of the segments, where each is whole, in its place and vouched for; else empty.
         stated: What the last entry of the table that changed the archive says of it, where the table alone is walked.
-        redactions: By sequence of a redacted entry: the entry that says so, and the hash of what is left.
+        redactions: By sequence of a redacted entry and hash of what is left of it: the entry that says so first. Of one
+            that was redacted again both count: a crash may have come before the second was carried out.
     """
 
     count: int = 0
@@ -90,7 +91,7 @@ class Walk:
     faults: list[SegmentError] = field(default_factory=list)
     manifest: str = ""
     stated: Statement = field(default_factory=Statement)
-    redactions: dict[int, tuple[int, str]] = field(default_factory=dict)
+    redactions: dict[tuple[int, str], int] = field(default_factory=dict)
 
     @property
     def marred(self) -> bool:
@@ -224,8 +225,8 @@ def _note_vouching(walked: Walk, vouching: Vouching, rows: Sequence[Row]) -> Non
         elif row[1] == _REDACTED:
             # One that cannot be read states nothing, and is altered itself.
             with suppress(AuditError, FrameError):
-                left = redactions_of(read_body(_text(row[3]), row[4]))
-                walked.redactions.update({sequence: (row[0], sha256) for sequence, sha256 in left.items()})
+                for left in redactions_of(read_body(_text(row[3]), row[4])).items():
+                    walked.redactions.setdefault(left, row[0])
 
 
 def _note_altered(walked: Walk, sequence: int, sha256: str) -> None:

@@ -28,5 +28,4 @@ def without_redacted(walked: Walk, heads: Sequence[SignedHead]) -> int:
 
 
 def _vouched(walked: Walk, sequence: int, sha256: str, covered: int) -> bool:
-    said_by, left_sha256 = walked.redactions.get(sequence, (covered + 1, ""))
-    return said_by <= covered and left_sha256 == sha256
+    return walked.redactions.get((sequence, sha256), covered + 1) <= covered

@@ -5,7 +5,7 @@ the chain covers it; then it enters the index, and only then its entries leave t
 nothing and doubles nothing: what the index names is read from segments, everything else from the table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -23,7 +23,7 @@ from vpp.storage.journal import SqlJournal
 from vpp.storage.segments.manifest import KnownSegments
 from vpp.storage.segments.placing import TEMPORARY, is_replaced, placed
 from vpp.storage.segments.reading import stored_entries
-from vpp.storage.segments.redacted import is_sound, redacted_entries
+from vpp.storage.segments.redacted import Redactions, is_sound, redacted_entries
 from vpp.storage.segments.shelf import ARCHIVED, ENDING, PRUNED, Segment, SegmentShelf
 from vpp.storage.sql import archived_segments, journal, storing, subjects
 
@@ -205,7 +205,7 @@ class RecordArchive:
                 connection.execute(sa.delete(journal).where(some))
 
 
-def _check_chain(entries: Sequence[StoredEntry], after: int, before_sha256: str, redacted: Mapping[int, str]) -> None:
+def _check_chain(entries: Sequence[StoredEntry], after: int, before_sha256: str, redacted: Redactions) -> None:
     """Refuse entries that are no chain: what is damaged in the table is not to be found in an archive later."""
     sequence, sha256 = after, before_sha256
     for entry in entries:

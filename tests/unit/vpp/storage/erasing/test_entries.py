@@ -7,8 +7,11 @@ import sqlalchemy as sa
 
 from vpp.domain.errors import AuditError
 from vpp.record.erasure.redaction import REDACTED, ErasedNames
+from vpp.record.heads import SignedHead
 from vpp.record.names.subject import SubjectKind
 from vpp.record.stored_body import stored_body
+from vpp.storage.anchor.chain_walk import walk
+from vpp.storage.anchor.redacted import without_redacted
 from vpp.storage.erasing.entries import EntryRedaction
 from vpp.storage.journal import SqlJournal, verify
 from vpp.storage.segments.archive import RecordArchive, SegmentRules
@@ -24,8 +27,12 @@ def engine(tmp_path: Path) -> sa.Engine:
     return open_database(f"sqlite:///{tmp_path / 'vpp.sqlite3'}")
 
 
+def session_started(name: str) -> dict[str, object]:
+    return {"event": "SessionStarted", "session_id": name, "row": 1}
+
+
 def started(name: str) -> dict[str, object]:
-    return {"sessions": [{"event": "SessionStarted", "session_id": name, "row": 1}], "note": "x" * 900}
+    return {"sessions": [session_started(name)], "note": "x" * 900}
 
 
 def written(engine: sa.Engine, archived: int) -> SqlJournal:
@@ -38,8 +45,8 @@ def written(engine: sa.Engine, archived: int) -> SqlJournal:
     return chain
 
 
-def redaction(engine: sa.Engine, chain: SqlJournal) -> EntryRedaction:
-    erased = ErasedNames(lambda kind, text: kind is SubjectKind.SESSION and text.startswith("CS-1-SECRET:"))
+def redaction(engine: sa.Engine, chain: SqlJournal, name: str = "CS-1-SECRET:") -> EntryRedaction:
+    erased = ErasedNames(lambda kind, text: kind is SubjectKind.SESSION and text.startswith(name))
     return EntryRedaction(engine, chain, erased)
 
 
@@ -129,6 +136,30 @@ def test_a_stop_before_the_entries_are_changed_leaves_a_record_that_verifies(eng
     assert redacted(engine, chain) == 5
     verify(engine)
     assert "CS-1-SECRET" not in told(chain)
+
+
+@pytest.mark.parametrize("archived", [0, 1])
+def test_a_stop_before_a_redacted_entry_is_changed_once_more_leaves_a_record_that_verifies(
+    engine: sa.Engine, archived: int
+) -> None:
+    chain = SqlJournal(engine)
+    names = ("CS-1-SECRET:1", "CS-2-SECRET:2")
+    chain.append_prepared("cycle", 0.0, stored_body({"sessions": [*map(session_started, names)]}))
+    chain.append_prepared("cycle", 1.0, stored_body({"sessions": []}))
+    chain.flush_now()
+    RecordArchive(engine, chain, EAGER).archive_until(archived, 1e6)
+    assert redacted(engine, chain) == 1
+    work = redaction(engine, chain, "CS-2-SECRET:")
+    work.find()
+    work.state(200.0, KnownSegments())
+    verify(engine)
+    if not archived:
+        assert RecordArchive(engine, chain, EAGER).archive_until(1, 1e6) == 1
+    head = chain.head()
+    walked = walk(engine, [head.sequence])
+    assert without_redacted(walked, [SignedHead(fleet="", sequence=head.sequence, sha256=head.sha256, at_s=1.0)]) == 1
+    assert not walked.marred
+    verify(engine)
 
 
 def test_what_was_torn_says_nothing_any_more(engine: sa.Engine) -> None:
