@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from rich.console import Console
 
 from vpp.application.recovery.names_in_state import state_without_names
+from vpp.application.registry.unrecorded_changes import record_unrecorded
 from vpp.bootstrap.clocks import instant_of
 from vpp.bootstrap.record.anchor import anchor_of
 from vpp.bootstrap.record.audit import progress_bar
@@ -159,6 +160,9 @@ def erasing(settings: Settings, names: ErasedNames, *, dry_run: bool) -> Iterato
             fence(engine, keeper.epoch)
         chain = SqlJournal(engine, settings.archive_place)
         closing.callback(chain.close)
+        if not dry_run:
+            # Else the next start would append it, with the names that are erased.
+            record_unrecorded(chain, SqlRegistry(engine))
         yield ErasureWork(settings, engine, chain, names)
 
 

@@ -26,6 +26,8 @@ from vpp.domain.resource import Adapter
 from vpp.domain.session import SessionEnded, SessionStarted
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import floor_s, instant
+from vpp.fleet.members.change_plan import put
+from vpp.fleet.members.changes import UnrecordedChange
 from vpp.planning.forecast.load_forecast import forecast
 from vpp.runtime.clock import MachineTime, VirtualClock
 from vpp.storage.anchor.anchor import SqlAnchor
@@ -218,6 +220,24 @@ async def test_an_operator_loses_its_names_and_keeps_its_ids(
         erase_operator(settings, "nobody")
     assert run_erase(erased, as_json=False) == 0
     assert "numbers without a name" in capsys.readouterr().out
+
+
+async def test_a_change_that_a_crash_has_kept_out_of_the_journal_brings_no_name_back(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    await lived(settings)
+    store = Store.open(settings.database_url)
+    index = store.registry.load()
+    renamed = replace(OPERATOR, name="Harbour-Renamed-Secret")
+    change = put(index, renamed, at_s=BEGIN_S + 300.0, actor=OPERATOR.name)
+    bodies = tuple({**body, "resources": len(index)} for body in change.bodies())
+    unrecorded = UnrecordedChange(at_s=change.at_s, after=store.journal.sequence, bodies=bodies)
+    store.registry.save(index, change, unrecorded)  # and here the service was killed
+    store.close()
+    assert erase_operator(settings, OPERATOR.id).goes["names of actors"] == 1
+    assert b"Harbour" not in bytes_of(tmp_path)
+    async with running(settings, BEGIN_S + 600.0):
+        pass
+    assert b"Harbour" not in bytes_of(tmp_path)
 
 
 async def test_an_operator_whose_erasure_failed_is_erased_whole_the_next_time(
