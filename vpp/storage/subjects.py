@@ -131,7 +131,9 @@ def tokens_of(engine: sa.Engine, kind: SubjectKind, names: Sequence[str], *, who
     """Return the tokens of some names; where they need not be ``whole``, also of names that go on after a colon."""
     chosen: sa.ColumnElement[bool] = subjects.c.name.in_(names)
     if not whole:
-        chosen = sa.or_(chosen, *(subjects.c.name.startswith(f"{name}:", autoescape=True) for name in names))
+        # LIKE, which SQLite compares without case, would find the sessions of other stations.
+        begins = (sa.func.substr(subjects.c.name, 1, len(name) + 1) == f"{name}:" for name in names)
+        chosen = sa.or_(chosen, *begins)
     tokens = sa.select(subjects.c.token).where((subjects.c.kind == kind.value) & chosen)
     with storing(_WHAT), engine.connect() as connection:
         return [str(token) for token in connection.execute(tokens).scalars()]

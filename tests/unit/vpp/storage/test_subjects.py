@@ -85,6 +85,11 @@ def test_a_station_of_a_longer_name_is_another_one(engine: sa.Engine) -> None:
     assert len(tokens_of(engine, SubjectKind.SESSION, ["CS_1"], whole=False)) == 1
 
 
+def test_a_station_whose_name_has_other_letters_in_capitals_is_another_one(engine: sa.Engine) -> None:
+    written(engine, ("cycle", started("CS-a:1")), ("cycle", started("CS-A:1")))
+    assert len(tokens_of(engine, SubjectKind.SESSION, ["CS-a"], whole=False)) == 1
+
+
 def test_an_actor_whose_name_was_changed_beside_the_chain_is_found(engine: sa.Engine) -> None:
     written(engine, ("request.transition", act("alice")), ("request.transition", act("bob")))
     assert altered(engine) == []
