@@ -28,13 +28,13 @@ def salvaged_entries(
     before, number, redacted = _hash_of(engine, shelf, after), after, redacted_entries(engine)
     while until is None or after < until:
         try:
-            stored, last = _next(engine, shelf, lost, after, until)
+            stored, last, linked = _next(engine, shelf, lost, after, until)
         except sa.exc.DatabaseError as error:
             lost(after + 1, f"the database is damaged: {error.orig or error}")
             return
         for one in stored:
             follows = bool(before) and one.sequence == number + 1
-            fits = not follows or is_sound(one, before, redacted)
+            fits = linked or not follows or is_sound(one, before, redacted)
             before, number = one.sha256, one.sequence
             try:
                 entry = one.entry()
@@ -64,19 +64,24 @@ def _hash_of(engine: sa.Engine, shelf: SegmentShelf, sequence: int) -> str:
 
 def _next(
     engine: sa.Engine, shelf: SegmentShelf, lost: Lost, after: int, until: int | None
-) -> tuple[Sequence[StoredEntry], int | None]:
-    """Return a page or a segment, and the last sequence it stands for; ``None`` after the last entry."""
+) -> tuple[Sequence[StoredEntry], int | None, bool]:
+    """Return a page or a segment, the last sequence it stands for (``None`` after the last entry), and if it is linked.
+
+    The file of a segment has the digest it was written with, so its entries are linked: what says of the redacted ones
+    among them that they are may have left the table.
+    """
     with engine.connect() as connection:
         numbers = _numbers(connection, after, until)
         segment = segment_after(connection, after)
     if segment is not None and (not numbers or segment.first <= after + 1 < numbers[0]):
         try:
-            return [e for e in shelf.entries(segment) if after < e.sequence <= (until or e.sequence)], segment.last
+            archived = [e for e in shelf.entries(segment) if after < e.sequence <= (until or e.sequence)]
         except AuditError as error:
             lost(max(segment.first, after + 1), str(error))
-            return [], segment.last
+            archived = []
+        return archived, segment.last, True
     rows = [row for number in numbers if (row := _row(engine, lost, number)) is not None]
-    return rows, numbers[-1] if len(numbers) == _PAGE else None
+    return rows, numbers[-1] if len(numbers) == _PAGE else None, False
 
 
 def _numbers(connection: sa.Connection, after: int, until: int | None) -> Sequence[int]:

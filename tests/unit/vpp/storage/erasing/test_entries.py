@@ -126,6 +126,20 @@ def test_redacted_entries_move_to_the_archive_later(engine: sa.Engine) -> None:
     assert lost == []
 
 
+def test_a_salvage_reads_redacted_entries_when_what_says_so_is_archived_too(engine: sa.Engine) -> None:
+    chain = written(engine, 0)
+    redacted(engine, chain)
+    for number in range(3):
+        chain.append_prepared("cycle", 200.0 + number, stored_body(started("CS-9:9")))
+    chain.flush_now()
+    RecordArchive(engine, chain, EAGER).archive_until(chain.durable(), 1e6)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(journal.c.sequence).where(journal.c.kind == REDACTED)).all() == []
+    lost: list[tuple[int, str]] = []
+    assert len(list(chain.salvage(lambda sequence, why: lost.append((sequence, why))))) == chain.durable()
+    assert lost == []
+
+
 def test_a_stop_before_the_entries_are_changed_leaves_a_record_that_verifies(engine: sa.Engine) -> None:
     chain = written(engine, 12)
     work = redaction(engine, chain)
