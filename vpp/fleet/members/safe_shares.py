@@ -17,7 +17,7 @@ from vpp.fleet.index import FleetIndex
 from vpp.fleet.members.changes import FleetChange, MemberChange
 
 _ROUNDED = 100.0
-"""Shares are whole hundredths of a kW, rounded down."""
+"""Shares are whole hundredths of a kW."""
 _NOTHING = 1e-6
 _LOADS = (*CHARGING, ResourceClass.HVAC, ResourceClass.INDUSTRY)
 
@@ -137,8 +137,23 @@ def _portions(power_kw: FloatArray, floor_kw: FloatArray, room_kw: float) -> Flo
     above_kw = np.where(kept, power_kw - least_kw, 0.0)
     left_kw, wanted_kw = room_kw - float(least_kw[kept].sum()), float(above_kw.sum())
     ratio = min(max(left_kw / wanted_kw, 0.0), 1.0) if wanted_kw > 0.0 else 0.0
-    given_kw = np.floor((least_kw + ratio * above_kw) * _ROUNDED + _NOTHING) / _ROUNDED
-    return np.where(kept, np.minimum(np.maximum(given_kw, least_kw), power_kw), 0.0)
+    exact_kw = np.where(kept, np.minimum(least_kw + ratio * above_kw, power_kw), 0.0)
+    return _rounded(exact_kw, np.where(kept, least_kw, 0.0), power_kw, room_kw)
+
+
+def _rounded(exact_kw: FloatArray, least_kw: FloatArray, most_kw: FloatArray, room_kw: float) -> FloatArray:
+    """Return powers in hundredths of a kW, of which those with the largest remainders are rounded up to fill the room.
+
+    Were all rounded down, the sum that an exceeded limit is measured by would fall with every change of the fleet.
+    """
+    given_kw = np.maximum(np.floor(exact_kw * _ROUNDED + _NOTHING) / _ROUNDED, least_kw)
+    rest_kw, above_kw = exact_kw - given_kw, np.minimum(np.ceil(exact_kw * _ROUNDED) / _ROUNDED, most_kw)
+    order = np.argsort(-rest_kw, kind="stable")
+    order = order[rest_kw[order] > _NOTHING]
+    filled_kw = float(given_kw.sum()) + np.cumsum(above_kw[order] - given_kw[order])
+    raised = order[filled_kw <= room_kw]
+    given_kw[raised] = above_kw[raised]
+    return given_kw
 
 
 def _with_shares(

@@ -67,8 +67,8 @@ def test_one_that_joins_gets_a_share_beside_those_that_are_there() -> None:
     for change in (put(full, one, at_s=1.0, actor="a"), join(full, {"resources": [one]}, at_s=1.0, actor="a")):
         _, after = shared(full, change)
         assert len(after) == 11
-        assert 69.5 < after.nameplate.default_kw.sum() <= 70.0
-        assert np.ptp(after.nameplate.default_kw) < 0.01
+        assert after.nameplate.default_kw.sum() == pytest.approx(70.0)
+        assert np.ptp(after.nameplate.default_kw) < 0.011
 
 
 def test_what_an_owner_registers_with_a_transformer_stands_and_keeps_its_ratio() -> None:
@@ -79,6 +79,28 @@ def test_what_an_owner_registers_with_a_transformer_stands_and_keeps_its_ratio()
     assert same_again.nameplate.default_kw.sum() == 70.0
     _, half = _capped(joined, 17.5)
     assert half.nameplate.default_kw.sum() == pytest.approx(35.0, abs=0.1)
+
+
+def test_a_change_that_has_nothing_to_do_with_a_transformer_lowers_no_share_below_it() -> None:
+    powers = (7.0, 11.0, 22.0, 3.7, 7.125, 11.0, 22.0, 7.4, 7.0, 16.0)
+    cars = [replace(car, p_max_kw=kw, default_kw=kw) for car, kw in zip(TEN, powers, strict=True)]
+    _, joined = shared(FleetIndex.empty(), _whole(at_one_site(cars, limit_kw=60.0, export_limit_kw=60.0)))
+    _, tight = _capped(joined, 33.0)
+    assert tight.nameplate.default_kw.sum() > 33.0, "in the ratio that its owner registered"
+    index = tight
+    for number in range(20):
+        change, index = _after(index, replace(index.operators[0], name=f"Other-{number}"))
+        assert len(change.members) == 1
+    assert index.nameplate.default_kw.tolist() == tight.nameplate.default_kw.tolist()
+
+
+def test_one_that_joins_where_owners_count_on_few_cars_at_a_time_lowers_the_others_by_no_more_than_its_own() -> None:
+    many = chargers(1000, p_max_kw=7.0, floor_kw=1.4, default_kw=7.0)
+    _, index = shared(FleetIndex.empty(), _whole(at_one_site(many, limit_kw=2000.0, export_limit_kw=2000.0)))
+    for number in range(3):
+        one = replace(many[0], id=f"new-{number}", address=f"new-{number}/1")
+        _, index = shared(index, put(index, one, at_s=1.0, actor="a"))
+        assert index.nameplate.default_kw.sum() == pytest.approx(7000.0)
 
 
 def _whole(index: FleetIndex) -> FleetChange:
