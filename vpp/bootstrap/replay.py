@@ -142,15 +142,16 @@ class Replay:
         for group in _by_cycle(entries):
             started = group[0]
             if started.kind == STARTED and started.sequence >= self._first:
-                self._reach.begin(started)
+                self._reach.begin()
                 run = None
                 if not self._reach.why:
                     run = _Run(self._settings, self._fleet, self._folded, started, journal)
-            if started.kind in {CYCLE, TICK} and not self._reach.reaches(started):
+            samples = self._samples_of(started) if run is not None and started.kind == CYCLE else None
+            if started.kind in {CYCLE, TICK} and not self._reach.reaches(started, samples):
                 run = None
                 self._leave_undecided(started)
             if run is not None:
-                self._replay_group(run, group)
+                self._replay_group(run, group, samples)
             else:
                 self._fleet.follow(group)
             self._folded.follow(group)
@@ -190,17 +191,16 @@ class Replay:
             until=until,
         )
 
-    def _replay_group(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
+    def _replay_group(self, run: "_Run", group: Sequence[JournalEntry], samples: TelemetryBatch | None) -> None:
         if group[0].kind == CYCLE:
-            self._decide_again(run, group)
+            self._decide_again(run, group, samples)
         elif group[0].kind == TICK:
             self._tick_again(run, group)
         run.follow(group)
 
-    def _decide_again(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
+    def _decide_again(self, run: "_Run", group: Sequence[JournalEntry], samples: TelemetryBatch | None) -> None:
         cycle = int(_number(group[0].body["cycle"]))
         sent = [entry for entry in group if entry.kind == SENT]
-        samples = self._samples_of(cycle, group[0].at_s)
         batch = run.cycle(group, TelemetryBatch.of([]) if samples is None else samples, sent)
         self._verdict.cycles += 1
         self._verdict.setpoints += len(batch)
@@ -218,11 +218,12 @@ class Replay:
         if difference:
             self._verdict.differences.append(f"tick of {instant(group[0].at_s).isoformat()}: {difference}")
 
-    def _samples_of(self, cycle: int, at_s: float) -> TelemetryBatch | None:
+    def _samples_of(self, entry: JournalEntry) -> TelemetryBatch | None:
         """Return the samples of one cycle; those of a cycle cut short before its decision are skipped."""
-        while self._ahead is not None and self._ahead.at_s <= at_s:
+        cycle = int(_number(entry.body["cycle"]))
+        while self._ahead is not None and self._ahead.at_s <= entry.at_s:
             frame, self._ahead = self._ahead, next(self._frames, None)
-            if (frame.cycle, frame.at_s) == (cycle, at_s):
+            if (frame.cycle, frame.at_s) == (cycle, entry.at_s):
                 return frame.batch
         return None
 

@@ -1,13 +1,11 @@
 """Reach of a replay: which recorded cycles can be decided again from the entries and samples that are kept."""
 
+from vpp.domain.telemetry import TelemetryBatch
 from vpp.domain.timegrid import instant
-from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.ports import Journal
+from vpp.record.bodies.fields import Fields
 from vpp.record.entry import JournalEntry
 from vpp.record.erasure.erased_samples import SAMPLES_ERASED, ErasedSamples
-
-_LATE_S = SECONDS_PER_HOUR
-"""A sample may come in so much later than its instant."""
 
 
 class ReplayReach:
@@ -40,31 +38,32 @@ class ReplayReach:
                 f"their run began before entry {base + 1}, and a run is decided again from its start only, with a"
                 " checkpoint from before it"
             )
-        self._started_s = float("-inf")
 
     @property
     def why(self) -> str:
         """Why the cycles of this run from the last one asked about on cannot be decided again, empty where they can."""
         return self._why
 
-    def begin(self, started: JournalEntry) -> None:
+    def begin(self) -> None:
         """Begin with a run of the service."""
-        self._started_s, self._why = started.at_s, self._incomplete
+        self._why = self._incomplete
 
-    def reaches(self, cycle: JournalEntry) -> bool:
-        """Return whether a cycle, or a step between two, can be decided again."""
+    def reaches(self, cycle: JournalEntry, samples: TelemetryBatch | None) -> bool:
+        """Return whether a cycle, or a step between two, can be decided again.
+
+        Args:
+            cycle: Its entry.
+            samples: What is kept of its samples; ``None`` where no frame is kept, or none was to be recorded.
+        """
         if not self._why:
-            self._why = self._missing(cycle)
+            self._why = self._missing(cycle, samples)
         return not self._why
 
-    def _missing(self, cycle: JournalEntry) -> str:
-        for sequence, erased in self._erased:
-            if sequence > cycle.sequence and self._touches(erased, cycle.at_s):
-                return f"samples of {len(erased.rows)} devices were erased (entry {sequence})"
+    def _missing(self, cycle: JournalEntry, samples: TelemetryBatch | None) -> str:
+        if samples is not None and len(samples) < Fields(cycle.body, cycle.kind).integer("samples", 0):
+            for sequence, erased in self._erased:
+                if sequence > cycle.sequence:
+                    return f"samples of {len(erased.rows)} devices were erased (entry {sequence})"
         if cycle.at_s < self._frames_from_s < float("inf"):
             return f"samples are kept from {instant(self._frames_from_s).isoformat()} on (VPP_FRAME_DAYS)"
         return ""
-
-    def _touches(self, erased: ErasedSamples, at_s: float) -> bool:
-        """Return whether samples that this run had taken by an instant are erased."""
-        return any(one.from_s <= at_s and one.until_s > self._started_s - _LATE_S for one in erased.windows)

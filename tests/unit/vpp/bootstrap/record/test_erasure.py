@@ -432,6 +432,26 @@ async def test_samples_of_a_session_go_with_it_and_the_replay_says_so(
     assert run_audit(settings, as_json=False) == 0
 
 
+async def test_a_run_that_took_an_erased_sample_hours_late_cannot_be_decided_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of(tmp_path)
+    await lived(settings, asked=False)
+    async with running(settings, BEGIN_S + 10_000.0) as (service, clock):
+        await cycle(service, clock)
+        kept = TelemetryBatch.of([(0, int(Quantity.ENERGY_KWH), 7.0, BEGIN_S + 20.0)])  # by a station that was away
+        service.core.plane.telemetry(kept)
+        await cycle(service, clock)
+    capsys.readouterr()
+    assert run_replay(settings, as_json=True) == 0
+    whole = json.loads(capsys.readouterr().out.splitlines()[-1])
+    erase_driver(settings, ["CS-Alice"])
+    capsys.readouterr()
+    assert run_replay(settings, as_json=True) == 0
+    again = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (again["cycles"], again["undecided"]) == (1, whole["cycles"] - 1)
+
+
 async def test_a_station_of_a_drivers_own_loses_every_sample(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     await lived(settings, asked=False)
