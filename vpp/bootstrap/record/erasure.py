@@ -77,7 +77,7 @@ def erase_driver(settings: Settings, ids: Sequence[str], *, dry_run: bool = Fals
         theirs = frozenset(tokens)
         clear = work.find_names()
         sessions = work.session_spans(lambda name: name in theirs or _is_of(name, ids))
-        samples = ErasedSamples.of([*station_spans(work.engine, ids, work.end_s), *sessions])
+        samples = ErasedSamples.of([*station_spans(work.engine, work.chain, ids, work.end_s), *sessions])
         if not dry_run:
             work.carry_out(tokens, samples, clear=clear)  # also after an erasure that has come no further
         if not tokens and not clear and not samples.windows:

@@ -13,6 +13,7 @@ from vpp.application.loops.cycle_inputs import CYCLE
 from vpp.dispatch.requests.forgotten import FORGOTTEN
 from vpp.domain.resource import Adapter
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.members.changes import LEFT, left_rows
 from vpp.fleet.membership import membership_at
 from vpp.ports import Journal
 from vpp.record.bodies.fields import Fields
@@ -27,10 +28,14 @@ _EDGE_S = SECONDS_PER_MINUTE
 _SHOWN_EVERY = 1000
 
 
-def station_spans(engine: sa.Engine, ids: Sequence[str], end_s: float) -> Iterator[Span]:
-    """Yield the connectors of some charging stations, each for as long as it had the station's address."""
+def station_spans(engine: sa.Engine, journal: Journal, ids: Sequence[str], end_s: float) -> Iterator[Span]:
+    """Yield the connectors of some charging stations, each for as long as the station was listened to in its row.
+
+    One whose row has got another address goes on being listened to until it holds nothing of ours any more.
+    """
     versions: dict[str, list[tuple[float, str]]] = {}
-    stations = frozenset(ids)
+    stations, left_s = frozenset(ids), _left_s(journal)
+    former = SqlRegistry(engine).former_devices()
     then = sa.select(registry_history.c.id, registry_history.c.until_s, registry_history.c.body)
     now = sa.select(registry.c.id, registry.c.position, registry.c.body)
     with storing("the registry"), engine.connect() as connection:
@@ -39,10 +44,10 @@ def station_spans(engine: sa.Engine, ids: Sequence[str], end_s: float) -> Iterat
         ):
             versions.setdefault(row.id, []).append((float(row.until_s), row.body))
         for row in connection.execute(now.where(registry.c.kind == "resource")).all():
-            bodies = [*versions.get(row.id, ()), (end_s, row.body)]
-            begins = [0.0, *(until_s for until_s, _ in bodies)]
-            for from_s, (until_s, body) in zip(begins, bodies, strict=False):
-                if _station(body) in stations:
+            known = [(until_s, _station(body)) for until_s, body in versions.get(row.id, ())]
+            leaves_s = [*left_s.get(row.position, ()), *([end_s] if row.position in former else [])]
+            for station, from_s, until_s in _tenures([*known, (end_s, _station(row.body))], leaves_s):
+                if station in stations:
                     yield int(row.position), from_s, until_s
 
 
@@ -94,6 +99,33 @@ def settled_rows(journal: Journal, rows: frozenset[int]) -> dict[int, set[int]]:
         for start_s, known in intervals.items():
             kept.setdefault(start_s, set()).update(known)
     return kept
+
+
+def _left_s(journal: Journal) -> dict[int, list[float]]:
+    """Return the epoch seconds at which former devices have left each row, rising."""
+    left_s: dict[int, list[float]] = {}
+    for entry in journal.entries((LEFT,)):
+        for row in left_rows(entry.body).tolist():
+            left_s.setdefault(row, []).append(entry.at_s)
+    return left_s
+
+
+def _tenures(
+    known: Sequence[tuple[float, str | None]], leaves_s: Sequence[float]
+) -> Iterator[tuple[str | None, float, float]]:
+    """Yield the stations of a row, each with the epoch seconds from which and until which it was listened to.
+
+    Args:
+        known: By version of the row's device: until when it stood, and its station; ``None`` for none.
+        leaves_s: When former devices have left the row, rising.
+    """
+    from_s = 0.0
+    for (version_s, station), (_, later) in pairwise([*known, known[-1]]):
+        until_s = version_s
+        if later != station:
+            until_s = next((at_s for at_s in leaves_s if at_s >= version_s), version_s)
+        yield station, from_s, until_s
+        from_s = until_s
 
 
 def _ended_by(event: Fields, open_ones: dict[int, tuple[str, float]], noted_s: float) -> tuple[str, Span] | None:

@@ -1,13 +1,19 @@
 """Rows and times of which samples are a driver's."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import sqlalchemy as sa
 
+from tests.fleets import at_one_site, chargers
 from vpp.application.loops.cycle_inputs import CYCLE
-from vpp.bootstrap.record.erasure_scope import Span, session_spans
+from vpp.bootstrap.record.erasure_scope import Span, session_spans, station_spans
+from vpp.fleet.index import FleetIndex
+from vpp.fleet.members.change_plan import put
+from vpp.fleet.members.changes import LEFT
 from vpp.record.stored_body import stored_body
 from vpp.storage.journal import SqlJournal
+from vpp.storage.registry import SqlRegistry
 from vpp.storage.sql import open_database
 
 END_S = 100_000.0
@@ -51,3 +57,20 @@ def test_a_session_whose_end_never_came_ends_where_the_next_one_in_its_row_begin
 def test_a_begin_that_is_said_again_with_its_register_moves_no_begin() -> None:
     events = event("SessionStarted", "a", 1000.0), event("SessionStarted", "a", 4000.0), event("SessionEnded", "a", 5e3)
     assert spans_of("a", *events) == [(1, 940.0, 5060.0)]
+
+
+def test_a_station_is_listened_to_in_its_row_until_it_has_left() -> None:
+    engine = open_database("sqlite://")
+    chain, registry = SqlJournal(engine), SqlRegistry(engine)
+    index = at_one_site(chargers(2, p_max_kw=7.0, floor_kw=1.4, default_kw=7.0), limit_kw=100.0, export_limit_kw=100.0)
+    old = index.resources[0].address.rpartition("/")[0]
+    registry.add(FleetIndex.empty(), index)
+    registry.save(index, put(index, replace(index.resources[0], address="new/1"), at_s=1000.0, actor="a"))
+    assert list(station_spans(engine, chain, [old], END_S)) == [(0, 0.0, END_S)], "it still holds a value of ours"
+    chain.append(LEFT, 1500.0, {"rows": [0]})
+    chain.flush_now()
+    registry.forget_devices([0])
+    assert list(station_spans(engine, chain, [old], END_S)) == [(0, 0.0, 1500.0)]
+    assert list(station_spans(engine, chain, ["new"], END_S)) == [(0, 1500.0, END_S)]
+    chain.close()
+    engine.dispose()
