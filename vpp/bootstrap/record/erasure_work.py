@@ -148,6 +148,7 @@ def erasing(settings: Settings, names: ErasedNames, *, dry_run: bool) -> Iterato
 
     Raises:
         ConfigurationError: A service leads on the database.
+        AuditError: The end of the journal is damaged.
     """
     engine = open_database(settings.database_url)
     leases = lease_engine(settings.database_url, patience_wall_s=_PATIENCE_RATIO * settings.leader_ttl_wall_s)
@@ -161,9 +162,19 @@ def erasing(settings: Settings, names: ErasedNames, *, dry_run: bool) -> Iterato
         chain = SqlJournal(engine, settings.archive_place)
         closing.callback(chain.close)
         if not dry_run:
-            # Else the next start would append it, with the names that are erased.
-            record_unrecorded(chain, SqlRegistry(engine))
+            _complete(chain, engine, instant_of(settings))
         yield ErasureWork(settings, engine, chain, names)
+
+
+def _complete(chain: SqlJournal, engine: sa.Engine, at_s: float) -> None:
+    """Do what a start does after a crash, so that nothing is appended to a torn entry, and no later start brings names.
+
+    Raises:
+        AuditError: More is unreadable than one write can have torn.
+    """
+    chain.set_torn_aside(at_s)
+    chain.flush_now()
+    record_unrecorded(chain, SqlRegistry(engine))
 
 
 def _lead(table: SqlLeaseTable, ttl_s: float) -> LeaseKeeper:

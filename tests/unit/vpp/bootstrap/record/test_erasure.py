@@ -240,6 +240,21 @@ async def test_a_change_that_a_crash_has_kept_out_of_the_journal_brings_no_name_
     assert b"Harbour" not in bytes_of(tmp_path)
 
 
+async def test_an_entry_that_a_crash_has_torn_is_set_aside_before_anything_is_appended(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    await lived(settings, asked=False)
+    store = Store.open(settings.database_url)
+    last = store.journal.sequence
+    with store.database.begin() as connection:
+        connection.execute(sa.update(journal).where(journal.c.sequence == last).values(body="{", packed=None))
+    store.close()
+    erase_operator(settings, OPERATOR.id)
+    store = Store.open(settings.database_url)
+    verify(store.database)
+    assert [entry.sequence for entry in store.journal.entries(("journal.torn",))] == [last]
+    store.close()
+
+
 async def test_an_operator_whose_erasure_failed_is_erased_whole_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
