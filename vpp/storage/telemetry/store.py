@@ -119,6 +119,8 @@ class TelemetryStore:
         Nobody may read meanwhile: replaced files are deleted at once, and so are all that are no part of the tables.
         """
         with self._turn:
+            # A compaction that was cut short has made roll-ups of samples that are still hot.
+            self._compactor.compact(self._area_of_row, at_s)
             count = SampleErasure(self._samples, self._compactor).erase(erased, self._area_of_row, at_s)
             self._compactor.delete_replaced()
             self._samples.sweep()

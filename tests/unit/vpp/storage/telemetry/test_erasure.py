@@ -80,6 +80,28 @@ def test_the_last_sample_of_a_file_takes_the_file_with_it(tmp_path: Path) -> Non
     store.close()
 
 
+def test_roll_ups_of_a_compaction_that_was_cut_short_are_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = TelemetryStore(str(tmp_path))
+    store.assign(np.zeros(8, dtype=np.int32))
+    store.write([batch((HIS, Quantity.POWER_KW, 1.0, DAY))], at_s=NOW)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(store._samples, "commit", _stop)
+        with pytest.raises(OSError, match="stopped"):
+            store.compact(at_s=NOW)
+    store.close()
+    again = TelemetryStore(str(tmp_path))
+    again.assign(np.zeros(8, dtype=np.int32))
+    assert again.erase(ErasedSamples.of([(HIS, 0.0, 2e9)]), at_s=NOW) == 1
+    assert len(again.minutes(from_s=DAY, to_s=NOW)[0]) == 0
+    again.close()
+
+
+def _stop(*_anything: object, **_more: object) -> None:
+    raise OSError("stopped")
+
+
 def test_files_that_a_stop_has_left_are_deleted(tmp_path: Path) -> None:
     store = filled(tmp_path, "placed")  # the hot files it replaced are deleted by the next compaction
     store.close()
