@@ -42,12 +42,15 @@ class Resend(NamedTuple):
         kw: Absolute change of a row that is switched or stepped.
         ratio: The same, relative to the value in force.
         modulated_kw: Absolute change of a row that modulates, NaN for other rows, shape ``(n_resources,)``.
+        share_kw: Bound of the default value by a transformer's limit, NaN for none, shape ``(n_resources,)``; a default
+            value above it is lowered however small the change.
         renew_s: A lease with less than this left is renewed.
     """
 
     kw: float
     ratio: float
     modulated_kw: FloatArray
+    share_kw: FloatArray
     renew_s: float
 
 
@@ -84,7 +87,8 @@ def due_layers(wanted: Wanted, commands: CommandColumns, resend: Resend, now_s: 
             if (ends or _differs(power, in_dispatch[row], least, resend.kw, resend.ratio)) and not repeated:
                 action[place] = _DISPATCH
                 continue
-        exact = _ANY_KW if np.isnan(least) else least
+        above_share = in_default[row] > resend.share_kw[row] + _ANY_KW
+        exact = _ANY_KW if np.isnan(least) or above_share else least
         changed = _differs(default_kw[place], in_default[row], exact, resend.kw, resend.ratio)
         if changed and now_s >= default_blocked_s[row]:
             action[place] = _DEFAULT

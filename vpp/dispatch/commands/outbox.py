@@ -79,6 +79,7 @@ class Outbox:
             kw=deadband.kw,
             ratio=deadband.ratio,
             modulated_kw=read_only(np.where(index.is_class(*_MODULATING), least_kw, np.nan)),
+            share_kw=read_only(index.nameplate.share_kw),
             renew_s=0.5 * self._rules.leases.lease_s,
         )
 

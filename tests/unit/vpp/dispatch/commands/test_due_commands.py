@@ -20,8 +20,10 @@ def layer(
     dispatch_kw: float = NAN,
     urgent: bool = False,
     up: bool = True,
+    modulated_kw: float = NAN,
+    share_kw: float = NAN,
 ) -> int:
-    """Return the layer that is due to the only row, which is switched or stepped."""
+    """Return the layer that is due to the only row, which is switched or stepped unless ``modulated_kw`` is given."""
     wanted = Wanted(
         rows=np.zeros(1, dtype=np.int32),
         default_kw=np.array([default_kw]),
@@ -30,7 +32,13 @@ def layer(
         reachable=np.array([up]),
         urgent=np.array([urgent]),
     )
-    resend = Resend(kw=0.1, ratio=0.02, modulated_kw=read_only(np.array([NAN])), renew_s=0.5 * LEASE_S)
+    resend = Resend(
+        kw=0.1,
+        ratio=0.02,
+        modulated_kw=read_only(np.array([modulated_kw])),
+        share_kw=read_only(np.array([share_kw])),
+        renew_s=0.5 * LEASE_S,
+    )
     return int(due_layers(views(wanted), views(commands), resend, NOW_S)[0])
 
 
@@ -88,3 +96,11 @@ def test_nothing_is_due_to_a_row_out_of_reach_or_left_alone(commands: CommandCol
     assert layer(commands, dispatch_kw=5.0, up=False) == NO_COMMAND
     commands.back_off.retry_s[0] = NOW_S + 1.0
     assert layer(commands, dispatch_kw=5.0) == NO_COMMAND
+
+
+def test_a_default_above_a_share_of_a_transformer_is_lowered_within_the_dead_band(commands: CommandColumns) -> None:
+    commands.in_force.default_kw[0] = 7.0
+    assert layer(commands, default_kw=6.6, modulated_kw=0.5) == NO_COMMAND
+    assert layer(commands, default_kw=6.6, modulated_kw=0.5, share_kw=6.6) == Layer.DEFAULT
+    commands.in_force.default_kw[0] = 6.6
+    assert layer(commands, default_kw=6.4, modulated_kw=0.5, share_kw=6.6) == NO_COMMAND
