@@ -2,10 +2,15 @@
 
 from vpp.domain.telemetry import TelemetryBatch
 from vpp.domain.timegrid import instant
+from vpp.domain.units import SECONDS_PER_DAY
 from vpp.ports import Journal
 from vpp.record.bodies.fields import Fields
 from vpp.record.entry import JournalEntry
 from vpp.record.erasure.erased_samples import SAMPLES_ERASED, ErasedSamples
+
+_LATE_S, _AHEAD_S = 7.0 * SECONDS_PER_DAY, SECONDS_PER_DAY
+"""By how much a cycle may take samples late, of a station that was away, or stamped ahead: what else is missing was not
+erased."""
 
 
 class ReplayReach:
@@ -62,7 +67,7 @@ class ReplayReach:
     def _missing(self, cycle: JournalEntry, samples: TelemetryBatch | None) -> str:
         if samples is not None and len(samples) < Fields(cycle.body, cycle.kind).integer("samples", 0):
             for sequence, erased in self._erased:
-                if sequence > cycle.sequence:
+                if sequence > cycle.sequence and len(erased.rows_in(cycle.at_s - _LATE_S, cycle.at_s + _AHEAD_S)):
                     return f"samples of {len(erased.rows)} devices were erased (entry {sequence})"
         if cycle.at_s < self._frames_from_s < float("inf"):
             return f"samples are kept from {instant(self._frames_from_s).isoformat()} on (VPP_FRAME_DAYS)"
