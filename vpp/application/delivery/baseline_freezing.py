@@ -46,6 +46,7 @@ class BaselineFreezing:
         self._picture = picture
         self._measurement = measurement
         self._spared = spared
+        # One after the other: what one request enlists is no longer there for the next.
         self._enlisting = asyncio.Lock()
         self._freezing: SingleFlight[None] = SingleFlight()
 
@@ -62,20 +63,28 @@ class BaselineFreezing:
         known = self._measurement.baselines.get(request.id)
         if known is None or known.grid.end_s >= self._book.timetable(request.id).watched_s:
             return
-        await self._freezing.answer(f"{request.id} {request.version}", partial(self._freeze, request, known, late=True))
+        await self._freezing.answer(f"{request.id} {request.version}", partial(self._lengthen, request))
 
-    async def _freeze(self, request: DispatchRequest, known: Baseline | None = None, *, late: bool) -> None:
-        # One after the other: what one request enlists is no longer there for the next.
+    async def _freeze(self, request: DispatchRequest, *, late: bool) -> None:
         async with self._enlisting:
-            if known is None:
-                await self._hand_over(request)
-            picture = self._picture
-            baseline = await asyncio.to_thread(
-                self._measurement.baseline, request, picture.state(), picture.schedule, late=late
-            )
-            baseline = baseline if known is None else lengthened(known, baseline)
-            self._measurement.keep(request, baseline)
-            self._record(request, baseline)
+            await self._hand_over(request)
+            self._keep(request, await self._computed(request, late=late))
+
+    async def _lengthen(self, request: DispatchRequest) -> None:
+        async with self._enlisting:
+            further = await self._computed(request, late=True)
+            # As it is now: rows may have been handed over while the turn was another request's.
+            self._keep(request, lengthened(self._measurement.baselines[request.id], further))
+
+    async def _computed(self, request: DispatchRequest, *, late: bool) -> Baseline:
+        picture = self._picture
+        return await asyncio.to_thread(
+            self._measurement.baseline, request, picture.state(), picture.schedule, late=late
+        )
+
+    def _keep(self, request: DispatchRequest, baseline: Baseline) -> None:
+        self._measurement.keep(request, baseline)
+        self._record(request, baseline)
 
     async def _hand_over(self, request: DispatchRequest) -> None:
         """Take what overlapping requests can spare out of their portfolios, so that this one may enlist it."""

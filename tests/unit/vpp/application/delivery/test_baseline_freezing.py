@@ -103,3 +103,44 @@ async def test_what_another_request_spares_is_taken_from_it_before_it_is_enliste
     assert measurement.handed == ("r1", [True, False])
     assert entries == [BASELINE, BASELINE, BASELINE], "the first request's without them, and the second's"
     assert measurement.entries == {"r1": 2, "r2": 3}
+
+
+async def test_a_baseline_is_lengthened_without_the_rows_that_were_handed_over_meanwhile(
+    freezing: tuple[BaselineFreezing, _Measurement, _Entries], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, measurement, _ = freezing
+    monkeypatch.setitem(ENDS_S, "r2", 900.0)
+    await made.freeze(REQUEST)
+    lengthened_from: list[Any] = []
+    asked, divided = asyncio.Event(), asyncio.Event()
+    spared = made._spared
+
+    async def spared_later(request: Any) -> Mapping[str, Any]:  # noqa: ANN401 - doubles
+        asked.set()
+        await divided.wait()
+        return await spared(request)
+
+    def lengthened(known: Any, longer: Any) -> Any:  # noqa: ANN401 - doubles
+        lengthened_from.append(known)
+        return longer
+
+    monkeypatch.setattr(module, "lengthened", lengthened)
+    left = SimpleNamespace(grid=SimpleNamespace(end_s=900.0))
+
+    def hand_over(request: Any, rows: Any) -> Any:  # noqa: ANN401 - as above
+        del rows
+        measurement.baselines[request.id] = left
+        return left
+
+    monkeypatch.setattr(measurement, "hand_over", hand_over)
+    monkeypatch.setattr(made, "_spared", spared_later)
+    newcomer: Any = SimpleNamespace(id="r2", version=1)
+    freezes = asyncio.create_task(made.freeze(newcomer))
+    await asked.wait()
+    monkeypatch.setitem(ENDS_S, "r1", 1800.0)
+    lengthens = asyncio.create_task(made.lengthen(REQUEST))
+    await asyncio.sleep(0)
+    divided.set()
+    await asyncio.gather(freezes, lengthens)
+    assert len(lengthened_from) == 1
+    assert lengthened_from[0] is left
