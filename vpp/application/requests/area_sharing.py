@@ -64,7 +64,9 @@ class AreaSharing:
         others = self._engine.book.overlapping(request.id)
         if not others:
             return {}
-        return await asyncio.to_thread(self._spared, request, others, self._scene())
+        spared = await asyncio.to_thread(self._spared, request, others, self._scene())
+        # A request that ramps has gone on moving rows while they were divided.
+        return {other.id: spared[other.id] & ~self._moved(other, len(spared[other.id])) for other in others}
 
     async def quote(self, request: DispatchRequest, others: Sequence[DispatchRequest]) -> Quote:
         """Return the quote of a request on the rows that ``others``, which overlap it, leave.
@@ -106,8 +108,7 @@ class AreaSharing:
     def _kept(self, request: DispatchRequest, other: DispatchRequest, scene: _Scene) -> BoolArray:
         """Return the rows that a committed request keeps from another, shape ``(n_resources,)``."""
         enlisted, times = self._enlisted(other, scene), self._engine.book.timetable(other.id)
-        moved = fitted_flags(self._engine.in_force.dispatched_since(times.ramp_s), len(scene.state))
-        open_ = enlisted & part_rows(request.draft, scene.state.index) & ~moved
+        open_ = enlisted & part_rows(request.draft, scene.state.index) & ~self._moved(other, len(scene.state))
         fixed, now_s = enlisted & ~open_, scene.state.at_s
         due_kw = max((kw for at_s, kw in times.corners() if at_s >= now_s), default=0.0)
         if not open_.any() or now_s >= times.end_s:
@@ -125,6 +126,11 @@ class AreaSharing:
                 return kept
             ratio += max(_OVER_RATIO * lacking_kw / (most_kw - least_kw), _LEAST_STEP)
         return enlisted
+
+    def _moved(self, other: DispatchRequest, count: int) -> BoolArray:
+        """Return the rows that may have been commanded since a request's ramp began, shape ``(count,)``."""
+        ramp_s = self._engine.book.timetable(other.id).ramp_s
+        return fitted_flags(self._engine.in_force.dispatched_since(ramp_s), count)
 
     def _certain_kw(self, other: DispatchRequest, rows: BoolArray, scene: _Scene) -> float:
         """Return what some rows deliver with nine chances in ten in the rest of a request, 0 where nobody can tell."""

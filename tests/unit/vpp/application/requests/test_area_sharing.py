@@ -40,7 +40,14 @@ class _Quoter:
         return quote(p50_kw=kw if besides else self.most_kw)
 
 
-def sharing(most_kw: float, *, due_kw: float, now_s: float | None = None, quoter: object = None) -> AreaSharing:
+def sharing(
+    most_kw: float,
+    *,
+    due_kw: float,
+    now_s: float | None = None,
+    quoter: object = None,
+    moved: BoolArray | None = None,
+) -> AreaSharing:
     start_s = DRAFT.start_at.timestamp()
     end_s = DRAFT.end_at.timestamp()
     times = PhaseTimes(
@@ -54,10 +61,11 @@ def sharing(most_kw: float, *, due_kw: float, now_s: float | None = None, quoter
         release_kw=due_kw,
     )
     at_s = NOW.timestamp() if now_s is None else now_s
+    moved = np.zeros(COUNT, dtype=np.bool_) if moved is None else moved
     state = _Snapshot(index=INDEX, at_s=at_s, power_kw=np.linspace(0.0, 60.0, COUNT))
     engine: Any = SimpleNamespace(
         book=SimpleNamespace(timetable=lambda _id: times, overlapping=lambda _id: (OTHER,)),
-        in_force=SimpleNamespace(dispatched_since=lambda _at: np.zeros(COUNT, dtype=np.bool_)),
+        in_force=SimpleNamespace(dispatched_since=lambda _at: moved.copy()),
         as_if_free=lambda same: same,
         settings=SimpleNamespace(requests=SimpleNamespace(phases=SimpleNamespace(ramp_minutes=10.0))),
     )
@@ -106,3 +114,16 @@ async def test_who_is_over_spares_all_it_has_not_moved_and_who_cannot_be_quoted_
 
     silent = await sharing(1e6, due_kw=100.0, quoter=_Silent()).spared(REQUEST)
     assert not silent["first"].any()
+
+
+async def test_rows_that_are_moved_while_they_are_divided_are_not_spared() -> None:
+    moved = np.zeros(COUNT, dtype=np.bool_)
+
+    class _Slow(_Quoter):
+        def quote(self, *args: Any, **more: Any) -> Quote:  # noqa: ANN401 - as above
+            moved[::2] = True  # the next cycle, before the answer
+            return super().quote(*args, **more)
+
+    spared = await sharing(1e6, due_kw=40.0, quoter=_Slow(1e6), moved=moved).spared(REQUEST)
+    assert spared["first"].any()
+    assert not (spared["first"] & moved).any()
