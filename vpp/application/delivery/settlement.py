@@ -11,7 +11,7 @@ from vpp.application.delivery.forgotten_calls import Part
 from vpp.application.delivery.measurement import Measurement
 from vpp.application.delivery.recovery import ISSUED, Issued, issued_body, issued_now, same_result
 from vpp.application.delivery.settlement_runs import SettlementRuns
-from vpp.dispatch.requests.book import RequestBook
+from vpp.dispatch.requests.book import RequestBook, accepted_at
 from vpp.dispatch.requests.phases import COMMITTED
 from vpp.domain.errors import ConflictError, ForgottenError
 from vpp.domain.flexibility import Verified
@@ -200,12 +200,14 @@ class Settlement:
 
     async def _freeze_missing(self) -> None:
         """Freeze baselines that an acceptance could not, because the service ended between the two."""
-        for request in self._book.all():
+        committed = [request for request in reversed(self._book.all()) if request.state in COMMITTED]
+        # Of those that overlap, the one committed first keeps the rows it needs.
+        for request in sorted(committed, key=accepted_at):
             missing = not self._measurement.has_baseline(request.id)
-            if request.state in COMMITTED and missing and not self._freezing.under_way(request.id):
+            if missing and not self._freezing.under_way(request.id):
                 freeze = partial(self._freezing.freeze, request, late=True)
                 await self._runs.attempt(request.id, freeze, self._clock.now_s())
-            elif request.state in COMMITTED and request.revisions:
+            elif request.revisions:
                 await self._runs.attempt(request.id, partial(self._freezing.lengthen, request), self._clock.now_s())
 
     async def _correct_late(self, now_s: float) -> None:
