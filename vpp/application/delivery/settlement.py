@@ -11,8 +11,9 @@ from vpp.application.delivery.forgotten_calls import Part
 from vpp.application.delivery.measurement import Measurement
 from vpp.application.delivery.recovery import ISSUED, Issued, issued_body, issued_now, same_result
 from vpp.application.delivery.settlement_runs import SettlementRuns
-from vpp.dispatch.requests.book import RequestBook, accepted_at
+from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import COMMITTED
+from vpp.dispatch.requests.register import accepted_at
 from vpp.domain.errors import ConflictError, ForgottenError
 from vpp.domain.flexibility import Verified
 from vpp.domain.performance import Performance, Settled, Shares

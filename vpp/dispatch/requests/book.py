@@ -12,8 +12,18 @@ from vpp.dispatch.record import Record
 from vpp.dispatch.requests.forgotten import Batch
 from vpp.dispatch.requests.phases import PhaseTimes
 from vpp.dispatch.requests.progress import RequestProgress, why_alone, window_of
-from vpp.dispatch.requests.register import ALLOWED, REVISION, SERVICE, SHORTFALL, TRANSITION, RequestRegister, S, was
-from vpp.dispatch.requests.revisions import RequestRevisions, commitment
+from vpp.dispatch.requests.register import (
+    ALLOWED,
+    REVISION,
+    SERVICE,
+    SHORTFALL,
+    TRANSITION,
+    RequestRegister,
+    S,
+    accepted_at,
+    was,
+)
+from vpp.dispatch.requests.revisions import RequestRevisions, commitment, grown_since
 from vpp.dispatch.requests.validation import check_draft
 from vpp.dispatch.settings import RequestRules
 from vpp.domain.errors import ConflictError, InputError
@@ -262,22 +272,19 @@ class RequestBook:
     def _counted_by(self, request: DispatchRequest) -> Collection[str]:
         """Return the ids of the overlapping requests that a request's quote has left their rows.
 
-        After a restart they are those committed before it was quoted.
+        After a restart they are those committed before it was quoted. One that was revised to more since the request
+        was asked needs more rows than the quote has left it.
         """
         quoted_at = next(t.at for t in reversed(request.history) if t.to_state is S.QUOTED)
         others = self._progress.overlapping(request)
-        return self._counted.get(request.id, frozenset(o.id for o in others if accepted_at(o) < quoted_at))
+        counted = self._counted.get(request.id, frozenset(o.id for o in others if accepted_at(o) < quoted_at))
+        return counted - {other.id for other in others if grown_since(other, request.created_at)}
 
     def _once(self, request_id: str, to: RequestState, now: datetime, reason: str) -> DispatchRequest:
         request = self.get(request_id)
         if was(request, to):
             return request
         return self._register.move(request, to, actor=SERVICE, at=now, reason=reason)
-
-
-def accepted_at(request: DispatchRequest) -> datetime:
-    """Return when a committed request was accepted."""
-    return next(t.at for t in request.history if t.to_state is S.ACCEPTED)
 
 
 def _stands(request: DispatchRequest, reason: str) -> bool:

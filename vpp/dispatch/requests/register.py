@@ -280,6 +280,11 @@ def was(request: DispatchRequest, state: RequestState) -> bool:
     return any(t.to_state is state for t in request.history)
 
 
+def accepted_at(request: DispatchRequest) -> datetime:
+    """Return when a committed request was accepted."""
+    return next(t.at for t in request.history if t.to_state is S.ACCEPTED)
+
+
 def _without(keys: Mapping[str, tuple[str, Said]], gone: Collection[str]) -> dict[str, tuple[str, Said]]:
     return {key: said for key, said in keys.items() if said[0] not in gone}
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from vpp.dispatch.requests.progress import RequestProgress, window_of
-from vpp.dispatch.requests.register import Changes, RequestRegister, S
+from vpp.dispatch.requests.register import Changes, RequestRegister, S, accepted_at
 from vpp.dispatch.requests.validation import check_revised
 from vpp.dispatch.settings import DraftLimits
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
@@ -63,6 +63,18 @@ class RequestRevisions:
         beside = {other.id for other in self._progress.overlapping(request)}
         return next((other for other in self._progress.overlapping(changed) if other.id not in beside), None)
 
+    def _check_rows(self, request: DispatchRequest, revision: Revision) -> None:
+        """Refuse a change to more whose quote counts rows that another request may have been handed since."""
+        if revision.target_kw <= (request.accepted_kw or 0.0) and revision.end_at <= request.draft.end_at:
+            return
+        others = self._progress.overlapping(request)
+        later = next((other for other in others if accepted_at(other) > revision.asked_at), None)
+        if later is not None:
+            raise ConflictError(
+                f"the quote of revision {revision.number} of {request.id} does not count {window_of(later)}; ask for"
+                " another one"
+            )
+
     def add(self, request_id: str, revision: Revision) -> DispatchRequest:
         """Attach a change that was asked and its quote; nothing is in force before it is accepted."""
         return self._register.revise(self._register.get(request_id), revision)
@@ -74,7 +86,8 @@ class RequestRevisions:
 
         Raises:
             UnknownIdError: There is no such revision.
-            ConflictError: Its quote expired or cannot be met, a later one is in force, or the request is over.
+            ConflictError: Its quote expired or cannot be met, a later one is in force, another request has taken rows
+                since it was asked, or the request is over.
         """
         request = self._register.get(request_id)
         if not 1 <= number <= len(request.revisions):
@@ -91,6 +104,7 @@ class RequestRevisions:
             )
         draft = self.draft(request_id, target_kw=revision.target_kw, end_at=revision.end_at, now=now)
         request = self._register.get(request_id)
+        self._check_rows(request, revision)
         accepted_kw = commitment(replace(request, draft=draft), revision.quote, None)["accepted_kw"]
         done = replace(
             revision,
@@ -102,6 +116,15 @@ class RequestRevisions:
         revisions = (*request.revisions[: number - 1], done, *request.revisions[number:])
         changes: Changes = {"draft": draft, "accepted_kw": accepted_kw, "revisions": revisions}
         return self._register.move(request, request.state, actor=actor, at=now, reason=act, key=key, **changes)
+
+
+def grown_since(request: DispatchRequest, at: datetime) -> bool:
+    """Return whether a change to more power or a later end has come into force after ``at``."""
+    changes = (one for one in request.revisions if one.accepted_at is not None and one.accepted_at > at)
+    return any(
+        (one.accepted_kw or 0.0) > (one.before_kw or 0.0) or one.end_at > (one.before_end_at or one.end_at)
+        for one in changes
+    )
 
 
 def commitment(request: DispatchRequest, quote: Quote, offer: int | None) -> Changes:

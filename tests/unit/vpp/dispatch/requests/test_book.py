@@ -16,6 +16,7 @@ from vpp.domain.request import (
     NoticeClass,
     Product,
     RequestState,
+    Revision,
     Shortfall,
     Verdict,
 )
@@ -111,6 +112,45 @@ def test_a_quote_begun_before_another_was_committed_does_not_count_it(book: Requ
     book.quoted(second, quote(), NOW, counted=())
     with pytest.raises(ConflictError, match=first):
         book.accept(second, offer=None, actor="dispatcher", now=NOW)
+
+
+def revised(book: RequestBook, request_id: str, target_kw: float, *, asked_s: float = 0.0) -> None:
+    """Ask a change ``asked_s`` seconds from now, and put it in force a second later."""
+    asked_at = NOW + timedelta(seconds=asked_s)
+    book.revisions.add(
+        request_id,
+        Revision(
+            number=1, asked_at=asked_at, actor="d", target_kw=target_kw, end_at=END, quote=quote(p50_kw=target_kw)
+        ),
+    )
+    book.revisions.accept(request_id, 1, actor="d", now=asked_at + timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(("target_kw", "refused"), [(600.0, True), (400.0, False)])
+def test_a_quote_does_not_count_what_another_was_revised_to_since(target_kw: float, refused: bool) -> None:  # noqa: FBT001 - table
+    book = RequestBook(lambda _kind, _at, _body: None, RequestRules())
+    first = accepted(book)
+    second, later = submit(book), NOW + timedelta(seconds=2)
+    book.quoted(second, quote(), NOW)
+    revised(book, first, target_kw)
+    if refused:
+        with pytest.raises(ConflictError, match=f"{first}.*its quote does not count"):
+            book.accept(second, offer=None, actor="dispatcher", now=later)
+    else:
+        assert book.accept(second, offer=None, actor="dispatcher", now=later).accepted_kw
+
+
+@pytest.mark.parametrize(("target_kw", "refused"), [(600.0, True), (400.0, False)])
+def test_a_revision_does_not_count_rows_that_another_was_handed_since(target_kw: float, refused: bool) -> None:  # noqa: FBT001 - table
+    book = RequestBook(lambda _kind, _at, _body: None, RequestRules())
+    first, second = accepted(book), accepted(book)
+    assert [other.id for other in book.overlapping(first)] == [second]
+    if refused:
+        with pytest.raises(ConflictError, match=f"does not count request {second}"):
+            revised(book, first, target_kw, asked_s=-1.0)
+    else:
+        revised(book, first, target_kw, asked_s=-1.0)
+        assert book.get(first).accepted_kw == target_kw
 
 
 @pytest.mark.parametrize("late", [False, True])
