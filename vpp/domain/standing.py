@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from vpp.domain.performance import Shares
 from vpp.domain.request import Direction
+from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,12 @@ class StandingTerms:
     call_cny_per_kwh: Decimal = Decimal(0)
     from_at: datetime
     until_at: datetime | None = None
+
+    @property
+    def call_h(self) -> float:
+        """Length of the longest call that lies whole within the hours, h."""
+        stated_h = self.longest_call_minutes * SECONDS_PER_MINUTE / SECONDS_PER_HOUR
+        return min(stated_h, max(hours.length_h for hours in self.hours))
 
     @property
     def missing_cny_per_kw_h(self) -> float:

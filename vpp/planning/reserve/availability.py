@@ -7,7 +7,7 @@ import numpy as np
 from numerics.arrays import IntArray
 from vpp.domain.standing import StandingTerms
 from vpp.domain.telemetry import FloatArray
-from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE
+from vpp.domain.units import SECONDS_PER_DAY
 from vpp.planning.flexibility.deliverable import deliverable
 from vpp.planning.flexibility.error_law import NORMAL, ErrorLaw
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
@@ -40,7 +40,7 @@ def available_now(basis: FlexibilityBasis, terms: StandingTerms, *, now_s: float
     """
     grid = basis.inputs.grid
     first = grid.index_at(now_s)
-    steps = max(round(terms.longest_call_minutes * SECONDS_PER_MINUTE / grid.step_s), 1)
+    steps = max(round(terms.call_h / grid.step_h), 1)
     window = Window(first=first, last=min(first + steps, grid.count))
     chosen = basis.groups.inside(basis.inputs.state.index.in_area(terms.area))
     found = deliverable(

@@ -8,7 +8,7 @@ from vpp.domain.request import Direction
 from vpp.domain.standing import StandingCommitment, StandingHours
 from vpp.domain.telemetry import BoolArray
 from vpp.domain.timegrid import TimeGrid
-from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
+from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.calendar import DayCalendar, day_number, local_hour, numbered_day
 from vpp.planning.reserve.demand import ReserveDemand
 
@@ -60,13 +60,11 @@ def standing_demand(
         used = called.get(commitment.id, {})
         left = terms.calls_a_day - np.array([used.get(int(day), 0) for day in days.tolist()])
         due = due_steps(commitment, grid, calendar) & (left > 0)
-        call_h = terms.longest_call_minutes * SECONDS_PER_MINUTE / SECONDS_PER_HOUR
-        longest_h = max(hours.length_h for hours in terms.hours)
         wanted = wanted.plus(
             ReserveDemand(
                 power_kw=np.where(due, terms.power_kw, 0.0),
                 missing_cny_per_kw_h=np.where(due, terms.missing_cny_per_kw_h, 0.0),
-                sustain_h=np.where(due, min(call_h, longest_h), 0.0),
+                sustain_h=np.where(due, terms.call_h, 0.0),
                 again=due & (left > 1),
             )
         )
