@@ -1,11 +1,13 @@
 """Availability of standing commitments: measured every quarter of an hour of their hours, settled by the day.
 
 What counts is what a longest call that began then would have found, by the quote's own estimate with nine chances in
-ten. Quarters of an hour in which a request holds the power are settled as that request, not here.
+ten. Of commitments that share an area, one counts only what those known before it leave. Quarters of an hour in which a
+request holds the power are settled as that request, not here.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -22,8 +24,9 @@ from vpp.application.standing.availability_book import (
     availability_body,
     owners_of,
 )
+from vpp.domain.request import CITY
 from vpp.domain.schedule import Schedule
-from vpp.domain.standing import AvailabilityDay, StandingCommitment
+from vpp.domain.standing import AvailabilityDay, StandingCommitment, StandingTerms
 from vpp.domain.timegrid import floor_s, instant
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
 from vpp.fleet.calendar import numbered_day
@@ -31,7 +34,7 @@ from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.membership import membership_at
 from vpp.planning.calibration.cells import cell_of
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
-from vpp.planning.reserve.availability import available_now
+from vpp.planning.reserve.availability import Available, available_now
 from vpp.ports import Journal
 from vpp.record.state_codec import StateTree
 from vpp.settlement.money.availability import availability_shares, settle_availability
@@ -83,8 +86,10 @@ class Availability:
     async def turn(self) -> None:
         """Measure the quarter of an hour that has begun; nothing before the first plan."""
         state, schedule = self._picture.state(), self._picture.schedule
-        due = self._due(state.at_s)
-        if not due or not len(state) or schedule is None:
+        if not len(state) or schedule is None:
+            return
+        due = [one for one in self._due(state.at_s) if _is_known(one.terms.area, state)]
+        if not due:
             return
         for body in await asyncio.to_thread(self._measured, due, state, schedule):
             self._journal.append(AVAILABILITY, state.at_s, body)
@@ -106,21 +111,37 @@ class Availability:
             delivery_ratio=partial(self._quoter.delivery_ratio, state),
             eligible=self._quoter.countable(state, schedule),
         )
-        return [self._entry(commitment, basis, state) for commitment in due]
+        kept: list[tuple[StandingTerms, float]] = []
+        bodies = []
+        for commitment in due:
+            terms = commitment.terms
+            found = self._left(terms, kept, basis, state)
+            kept_kw = min(found.power_kw, terms.power_kw)
+            kept.append((terms, kept_kw))
+            bodies.append(_entry(commitment, found, kept_kw, state))
+        return bodies
 
-    def _entry(self, commitment: StandingCommitment, basis: FlexibilityBasis, state: FleetState) -> dict[str, object]:
-        terms = commitment.terms
+    def _left(
+        self,
+        terms: StandingTerms,
+        earlier: Sequence[tuple[StandingTerms, float]],
+        basis: FlexibilityBasis,
+        state: FleetState,
+    ) -> Available:
+        """Return what a call would find beside the power that commitments known before keep, each with its kW."""
+        beside = [(one.area, kw) for one, kw in earlier if one.direction is terms.direction]
+        found = self._available(terms, basis, state)
+        left_kw = found.power_kw - sum(kw for area, kw in beside if terms.area in {CITY, area})
+        if terms.area != CITY and any(area == CITY for area, _ in beside):
+            city = self._available(replace(terms, area=CITY), basis, state)
+            left_kw = min(left_kw, city.power_kw - sum(kw for _, kw in beside))
+        return replace(found, power_kw=max(left_kw, 0.0))
+
+    def _available(self, terms: StandingTerms, basis: FlexibilityBasis, state: FleetState) -> Available:
         law = self._quoter.windows.calibration.law_in(
             cell_of(terms.area, terms.direction, start_s=state.at_s, now_s=state.at_s)
         )
-        found = available_now(basis, terms, now_s=state.at_s, law=law)
-        kept_kw, whole_kw = min(found.power_kw, terms.power_kw), float(found.row_kw.sum())
-        owners = membership_at(state.index, state.at_s)
-        owner_of = owners_of(owners.site[found.rows], owners.operator[found.rows])
-        owner, place = np.unique(owner_of, return_inverse=True)
-        parts_kw = np.asarray(np.bincount(place.ravel(), found.row_kw, len(owner)), dtype=np.float64)
-        share = kept_kw / whole_kw if whole_kw > 0.0 else 0.0
-        return availability_body(commitment.id, floor_s(state.at_s, STEP_S), found.power_kw, owner, parts_kw * share)
+        return available_now(basis, terms, now_s=state.at_s, law=law)
 
     def _settled(self, commitment: StandingCommitment, number: int, day: KeptDay) -> AvailabilityDay:
         index = self._picture.state().index
@@ -140,3 +161,23 @@ class Availability:
             amounts_cny=amounts,
             shares=shares,
         )
+
+
+def _is_known(area: str, state: FleetState) -> bool:
+    """Return whether a fleet has an area; one of the settings may be misspelt."""
+    known = area == CITY or any(one.id == area for one in state.index.areas)
+    if not known:
+        areas = ", ".join((CITY, *(one.id for one in state.index.areas)))
+        _log.error("availability not measured", area=area, accepted=f"one of {areas}")
+    return known
+
+
+def _entry(commitment: StandingCommitment, found: Available, kept_kw: float, state: FleetState) -> dict[str, object]:
+    """Return a quarter of an hour for the journal, the kept power in parts by the power that devices would give."""
+    owners = membership_at(state.index, state.at_s)
+    owner_of = owners_of(owners.site[found.rows], owners.operator[found.rows])
+    owner, place = np.unique(owner_of, return_inverse=True)
+    parts_kw = np.asarray(np.bincount(place.ravel(), found.row_kw, len(owner)), dtype=np.float64)
+    whole_kw = float(found.row_kw.sum())
+    share = kept_kw / whole_kw if whole_kw > 0.0 else 0.0
+    return availability_body(commitment.id, floor_s(state.at_s, STEP_S), found.power_kw, owner, parts_kw * share)

@@ -11,6 +11,7 @@ from tests.unit.vpp.planning.city_parts import basis, now
 from tests.unit.vpp.planning.reserve.test_standing_hours import TERMS
 from vpp.application.standing.availability import Availability
 from vpp.application.standing.availability_book import AVAILABILITY, AvailabilityBook
+from vpp.domain.request import CITY, Direction
 from vpp.domain.standing import StandingCommitment
 from vpp.domain.timegrid import floor_s, instant
 from vpp.planning.calibration.window_book import WindowBook
@@ -26,11 +27,12 @@ class _Entries:
         return len(self.bodies)
 
 
-def commitment(power_kw: float) -> StandingCommitment:
-    return StandingCommitment(id="s", terms=replace(TERMS, power_kw=power_kw), created_at=instant(0.0), actor="a")
+def commitment(power_kw: float, *, area: str = CITY, name: str = "s") -> StandingCommitment:
+    terms = replace(TERMS, power_kw=power_kw, area=area)
+    return StandingCommitment(id=name, terms=terms, created_at=instant(0.0), actor="a")
 
 
-def measured(due: StandingCommitment, entries: _Entries, *, planned: bool = True) -> Availability:
+def measured(*due: StandingCommitment, entries: _Entries, planned: bool = True) -> Availability:
     """Return the measurement on the small city, whose quotes rest on the normal law."""
     quoter = SimpleNamespace(
         quotes=SimpleNamespace(basis=lambda **_: basis()),
@@ -42,7 +44,7 @@ def measured(due: StandingCommitment, entries: _Entries, *, planned: bool = True
         picture=cast(Any, SimpleNamespace(state=now, schedule=object() if planned else None)),
         quoter=cast(Any, quoter),
         forecaster=cast(Any, SimpleNamespace(current=lambda _: None)),
-        due=lambda _: [due],
+        due=lambda _: due,
         journal=cast(Any, entries),
     )
 
@@ -50,7 +52,7 @@ def measured(due: StandingCommitment, entries: _Entries, *, planned: bool = True
 @pytest.mark.parametrize(("power_kw", "short"), [(1.0, False), (1e9, True)])
 async def test_what_is_kept_is_paid_and_what_lacks_is_charged_part_by_part(power_kw: float, short: bool) -> None:  # noqa: FBT001 - a test table
     due, entries = commitment(power_kw), _Entries()
-    kept = measured(due, entries)
+    kept = measured(due, entries=entries)
     await kept.turn()
     await kept.turn()  # the same quarter of an hour counts once
     (day,) = kept.days(due)
@@ -62,7 +64,7 @@ async def test_what_is_kept_is_paid_and_what_lacks_is_charged_part_by_part(power
     assert day.shares.energy_kwh.sum() == pytest.approx(available_kw / 4.0, rel=1e-5, abs=1e-5)
     assert set(day.shares.operator_ids) <= {operator.id for operator in now().index.operators}
     assert set(day.shares.site_ids) <= {site.id for site in now().index.sites}
-    again, book = measured(due, _Entries()), AvailabilityBook()
+    again, book = measured(due, entries=_Entries()), AvailabilityBook()
     for body in entries.bodies:
         book.follow(body)
     again.resume(book.state())
@@ -71,5 +73,34 @@ async def test_what_is_kept_is_paid_and_what_lacks_is_charged_part_by_part(power
 
 async def test_nothing_is_measured_before_the_first_plan() -> None:
     entries = _Entries()
-    await measured(commitment(1.0), entries, planned=False).turn()
+    await measured(commitment(1.0), entries=entries, planned=False).turn()
     assert entries.bodies == []
+
+
+async def available_kw(*due: StandingCommitment) -> list[float]:
+    """Return what each of some commitments keeps available."""
+    entries = _Entries()
+    await measured(*due, entries=entries).turn()
+    return [body["available_kw"] for body in entries.bodies]
+
+
+async def test_no_kw_is_available_for_two_commitments() -> None:
+    area = now().index.areas[0].id
+    (city_kw,), (area_kw,) = await available_kw(commitment(1.0)), await available_kw(commitment(1.0, area=area))
+    assert area_kw < city_kw
+    half = commitment(city_kw / 2.0)
+    assert await available_kw(half, replace(half, id="t")) == pytest.approx([city_kw, city_kw / 2.0])
+    assert await available_kw(half, commitment(1.0, area=area)) == pytest.approx(
+        [city_kw, min(area_kw, city_kw / 2.0)]
+    ), "the city's can come from elsewhere"
+    assert await available_kw(commitment(area_kw, area=area), half) == pytest.approx([area_kw, city_kw - area_kw])
+    whole = commitment(2.0 * city_kw)
+    assert await available_kw(whole, commitment(1.0, area=area)) == [city_kw, 0.0]
+    raise_ = replace(half, terms=replace(half.terms, direction=Direction.DOWN))
+    assert (await available_kw(raise_, half))[1] == city_kw, "what is raised is not cut"
+
+
+async def test_a_commitment_of_an_unknown_area_keeps_no_other_from_being_measured() -> None:
+    entries = _Entries()
+    await measured(commitment(1.0, area="atlantis", name="a"), commitment(1.0), entries=entries).turn()
+    assert [body["id"] for body in entries.bodies] == ["s"]
