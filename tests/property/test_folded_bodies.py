@@ -165,7 +165,14 @@ def examples() -> Mapping[str, Entries]:
         "standing.availability": [
             (
                 "standing.availability",
-                {"id": "c", "start_s": AT_S, "available_kw": 5.0, "owner": [1, 2], "kept_kw": [1.0, 4.0]},
+                {
+                    "id": "c",
+                    "start_s": AT_S,
+                    "available_kw": 5.0,
+                    "agreed": [9.0, "1.50", "3"],
+                    "owner": [1, 2],
+                    "kept_kw": [1.0, 4.0],
+                },
             )
         ],
         "standing.changed": [("standing.changed", {"act": "entered", "commitment": commitment_body(COMMITMENT)})],

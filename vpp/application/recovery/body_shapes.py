@@ -217,7 +217,10 @@ SHAPES: Mapping[str, Shape] = {
     ),
     AVAILABILITY: of_lengths(
         ("owner", "kept_kw"),
-        fields({"id": text, "start_s": known_number, "available_kw": number, "owner": column, "kept_kw": column}),
+        fields(
+            {"id": text, "start_s": known_number, "available_kw": number, "owner": column, "kept_kw": column},
+            {"agreed": tuple_of(known_number, text, text)},
+        ),
     ),
     STANDING: _standing,
     TRACKING: fields(

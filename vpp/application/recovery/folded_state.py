@@ -36,14 +36,14 @@ from vpp.record.state_codec import StateTree
 
 KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED, WINDOWS, STANDING, AVAILABILITY}
 """Kinds of the entries that change the state; all others may be left out."""
-FORMAT = 8
+FORMAT = 9
 """Raised whenever what is folded, or how, changes."""
 UNREADABLE = (SkipError, KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError)
 """Errors of following an entry, or of loading a state, whose content was changed."""
-READABLE = (1, 2, 3, 4, 5, 6, 7, 8)
+READABLE = (1, 2, 3, 4, 5, 6, 7, 8, 9)
 """Formats of checkpoints that are read, others are passed over: 2 is the first with power ranges, 3 with windows quoted
 for nobody, 4 with forgotten requests, 5 with official results, 6 with drills, 7 with defaults of registrations, 8 with
-standing commitments."""
+standing commitments, 9 with what was agreed when their availability was measured."""
 
 
 class FoldedState:

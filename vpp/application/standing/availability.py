@@ -8,6 +8,7 @@ request holds the power are settled as that request, not here.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 
 import numpy as np
@@ -37,7 +38,7 @@ from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.reserve.availability import Available, available_now
 from vpp.ports import Journal
 from vpp.record.state_codec import StateTree
-from vpp.settlement.money.availability import availability_shares, settle_availability
+from vpp.settlement.money.availability import added, availability_shares, settle_availability
 
 _log = structlog.get_logger(__name__)
 _AFTER_S = 120.0
@@ -145,7 +146,7 @@ class Availability:
 
     def _settled(self, commitment: StandingCommitment, number: int, day: KeptDay) -> AvailabilityDay:
         index = self._picture.state().index
-        amounts = settle_availability(day.available_kw, STEP_S / SECONDS_PER_HOUR, commitment.terms)
+        amounts = _amounts_cny(day, commitment.terms)
         places = day.places()
         shares = availability_shares(
             amounts,
@@ -161,6 +162,19 @@ class Availability:
             amounts_cny=amounts,
             shares=shares,
         )
+
+
+def _amounts_cny(day: KeptDay, terms: StandingTerms) -> dict[str, Decimal]:
+    """Return the amounts of a day: each quarter of an hour by what was agreed then, else by ``terms``."""
+    quarters = list(zip(day.agreed, day.available_kw, strict=True))
+    return added(
+        settle_availability(
+            [kw for one, kw in quarters if one == agreed],
+            STEP_S / SECONDS_PER_HOUR,
+            terms if agreed is None else agreed.terms(terms),
+        )
+        for agreed in dict.fromkeys(day.agreed)
+    )
 
 
 def _is_known(area: str, state: FleetState) -> bool:
@@ -180,4 +194,4 @@ def _entry(commitment: StandingCommitment, found: Available, kept_kw: float, sta
     parts_kw = np.asarray(np.bincount(place.ravel(), found.row_kw, len(owner)), dtype=np.float64)
     whole_kw = float(found.row_kw.sum())
     share = kept_kw / whole_kw if whole_kw > 0.0 else 0.0
-    return availability_body(commitment.id, floor_s(state.at_s, STEP_S), found.power_kw, owner, parts_kw * share)
+    return availability_body(commitment, floor_s(state.at_s, STEP_S), found.power_kw, owner, parts_kw * share)

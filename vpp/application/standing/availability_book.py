@@ -1,13 +1,15 @@
 """Book of what standing commitments kept available, folded from the journal: by commitment and day of Asia/Shanghai."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from numerics.arrays import IntArray
+from vpp.domain.standing import StandingCommitment, StandingTerms
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
 from vpp.fleet.calendar import day_number
@@ -20,6 +22,55 @@ KEPT_DAYS = 92
 _OWNERS = 1 << 31
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """Terms by which a quarter of an hour is settled; prices are exact, and text in the journal.
+
+    Attributes:
+        power_kw: Power that has to be available.
+        availability_cny_per_mw_h: Paid for a MW that is available for an hour.
+        shortfall_cny_per_mw_h: Charged for a MW that is missing for an hour.
+    """
+
+    power_kw: float
+    availability_cny_per_mw_h: Decimal
+    shortfall_cny_per_mw_h: Decimal
+
+    @classmethod
+    def of(cls, terms: StandingTerms) -> "Agreed":
+        """Return those of a commitment."""
+        return cls(
+            power_kw=terms.power_kw,
+            availability_cny_per_mw_h=terms.availability_cny_per_mw_h,
+            shortfall_cny_per_mw_h=terms.shortfall_cny_per_mw_h,
+        )
+
+    @classmethod
+    def read(cls, values: Sequence[Any] | None) -> "Agreed | None":
+        """Return what ``values`` returned."""
+        if values is None:
+            return None
+        power_kw, availability, shortfall = values
+        return cls(
+            power_kw=float(power_kw),
+            availability_cny_per_mw_h=Decimal(availability),
+            shortfall_cny_per_mw_h=Decimal(shortfall),
+        )
+
+    def values(self) -> list[Any]:
+        """Return them as JSON-like content."""
+        return [self.power_kw, str(self.availability_cny_per_mw_h), str(self.shortfall_cny_per_mw_h)]
+
+    def terms(self, others: StandingTerms) -> StandingTerms:
+        """Return ``others`` with these in their place."""
+        return replace(
+            others,
+            power_kw=self.power_kw,
+            availability_cny_per_mw_h=self.availability_cny_per_mw_h,
+            shortfall_cny_per_mw_h=self.shortfall_cny_per_mw_h,
+        )
+
+
 @dataclass(slots=True, kw_only=True)
 class KeptDay:
     """One day of a commitment.
@@ -27,12 +78,14 @@ class KeptDay:
     Attributes:
         start_s: Begin of every measured quarter of an hour, epoch seconds.
         available_kw: Power that could be called in each.
+        agreed: Power and prices that were agreed at that time; ``None`` for those that entries of before do not state.
         owner: Site and operator of each part, by their places in the fleet: ``site * 2**31 + operator``, rising.
         kept_kwh: Power that each kept available times its hours.
     """
 
     start_s: list[float] = field(default_factory=list)
     available_kw: list[float] = field(default_factory=list)
+    agreed: list[Agreed | None] = field(default_factory=list)
     owner: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     kept_kwh: FloatArray = field(default_factory=lambda: np.zeros(0))
 
@@ -40,12 +93,15 @@ class KeptDay:
         """Return site and operator of each part, by their places in the fleet."""
         return [divmod(owner, _OWNERS) for owner in self.owner.tolist()]
 
-    def add(self, start_s: float, available_kw: float, owner: IntArray, kept_kw: FloatArray) -> None:
+    def add(
+        self, start_s: float, available_kw: float, agreed: Agreed | None, owner: IntArray, kept_kw: FloatArray
+    ) -> None:
         """Take one quarter of an hour; one that is known already is left as it is."""
         if start_s in self.start_s:
             return
         self.start_s.append(start_s)
         self.available_kw.append(available_kw)
+        self.agreed.append(agreed)
         owners, place = np.unique(np.concatenate([self.owner, owner]), return_inverse=True)
         kwh = np.concatenate([self.kept_kwh, kept_kw * (STEP_S / SECONDS_PER_HOUR)])
         self.owner = owners
@@ -69,6 +125,7 @@ class AvailabilityBook:
         days.setdefault(int(day_number(start_s)), KeptDay()).add(
             start_s,
             float(body["available_kw"]),
+            Agreed.read(body.get("agreed")),
             column_of(body["owner"], np.int64),
             column_of(body["kept_kw"], np.float64),
         )
@@ -84,7 +141,14 @@ class AvailabilityBook:
         """Return everything as a state tree."""
         return {
             commitment_id: [
-                [number, np.array(day.start_s), np.array(day.available_kw), day.owner, day.kept_kwh]
+                [
+                    number,
+                    np.array(day.start_s),
+                    np.array(day.available_kw),
+                    day.owner,
+                    day.kept_kwh,
+                    [None if one is None else one.values() for one in day.agreed],
+                ]
                 for number, day in days.items()
             ]
             for commitment_id, days in self._days.items()
@@ -98,20 +162,31 @@ class AvailabilityBook:
         }
 
 
-def _day_of(start_s: FloatArray, available_kw: FloatArray, owner: IntArray, kept_kwh: FloatArray) -> KeptDay:
+def _day_of(
+    start_s: FloatArray,
+    available_kw: FloatArray,
+    owner: IntArray,
+    kept_kwh: FloatArray,
+    agreed: Sequence[Sequence[Any] | None] | None = None,
+) -> KeptDay:
     return KeptDay(
-        start_s=start_s.tolist(), available_kw=available_kw.tolist(), owner=owner.copy(), kept_kwh=kept_kwh.copy()
+        start_s=start_s.tolist(),
+        available_kw=available_kw.tolist(),
+        agreed=[Agreed.read(one) for one in agreed or [None] * len(start_s)],
+        owner=owner.copy(),
+        kept_kwh=kept_kwh.copy(),
     )
 
 
 def availability_body(
-    commitment_id: str, start_s: float, available_kw: float, owner: IntArray, kept_kw: FloatArray
+    commitment: StandingCommitment, start_s: float, available_kw: float, owner: IntArray, kept_kw: FloatArray
 ) -> dict[str, object]:
     """Return a quarter of an hour for the journal."""
     return {
-        "id": commitment_id,
+        "id": commitment.id,
         "start_s": start_s,
         "available_kw": available_kw,
+        "agreed": Agreed.of(commitment.terms).values(),
         "owner": column_body(owner),
         "kept_kw": column_body(kept_kw),
     }

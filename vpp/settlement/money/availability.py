@@ -1,6 +1,6 @@
 """Money of availability: what a standing commitment pays for power that could be called, and charges for what lacks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Context, Decimal
 
 import numpy as np
@@ -32,6 +32,15 @@ def settle_availability(available_kw: Sequence[float], step_h: float, terms: Sta
         gross = _MONEY.add(gross, _priced(kept, terms.availability_cny_per_mw_h))
         penalty = _MONEY.add(penalty, _priced(_MONEY.subtract(due, kept), terms.shortfall_cny_per_mw_h))
     return {"gross": gross, "penalty": penalty, "net": _MONEY.subtract(gross, penalty)}
+
+
+def added(parts: Iterable[Mapping[str, Decimal]]) -> dict[str, Decimal]:
+    """Return the sums of amounts line by line, exact."""
+    found: dict[str, Decimal] = {}
+    for amounts in parts:
+        for name, cny in amounts.items():
+            found[name] = _MONEY.add(found.get(name, Decimal(0)), cny)
+    return found
 
 
 def availability_shares(

@@ -104,3 +104,17 @@ async def test_a_commitment_of_an_unknown_area_keeps_no_other_from_being_measure
     entries = _Entries()
     await measured(commitment(1.0, area="atlantis", name="a"), commitment(1.0), entries=entries).turn()
     assert [body["id"] for body in entries.bodies] == ["s"]
+
+
+async def test_a_price_that_is_changed_later_changes_nothing_that_was_measured() -> None:
+    due = commitment(1.0)
+    entries = _Entries()
+    kept = measured(due, entries=entries)
+    await kept.turn()
+    dearer = replace(due, terms=replace(due.terms, power_kw=2.0, availability_cny_per_mw_h=Decimal(999)))
+    assert kept.days(dearer)[0].amounts_cny == kept.days(due)[0].amounts_cny
+    book = AvailabilityBook()
+    for body in entries.bodies:
+        book.follow({name: value for name, value in body.items() if name != "agreed"})
+    kept.resume(book.state())
+    assert kept.days(dearer)[0].amounts_cny["gross"] > kept.days(due)[0].amounts_cny["gross"], "entries of before"

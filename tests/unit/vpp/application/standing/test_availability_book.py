@@ -1,12 +1,15 @@
 """Book of availability: quarters of an hour by day and owner, the same after a checkpoint."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
-from tests.unit.vpp.planning.reserve.test_standing_hours import WEDNESDAY
+from tests.unit.vpp.planning.reserve.test_standing_hours import WEDNESDAY, commitment
 from vpp.application.standing.availability_book import (
     AVAILABILITY,
     KEPT_DAYS,
+    Agreed,
     AvailabilityBook,
     availability_body,
     owners_of,
@@ -21,7 +24,7 @@ TODAY = int(day_number(NOON_S))
 
 def body(quarter: int, *, kw: float = 100.0, sites: tuple[int, ...] = (0, 2)) -> dict[str, object]:
     owner = owners_of(np.array(sites), np.array(sites) + 1)
-    return availability_body("s", NOON_S + 900.0 * quarter, kw, owner, np.full(len(sites), kw / len(sites)))
+    return availability_body(commitment(), NOON_S + 900.0 * quarter, kw, owner, np.full(len(sites), kw / len(sites)))
 
 
 def test_quarters_of_a_day_add_up_by_owner_and_one_counts_once() -> None:
@@ -53,3 +56,16 @@ def test_old_days_leave_the_book_and_forgotten_commitments_do() -> None:
     book.forget(["s"])
     assert not book.days("s")
     assert KINDS[AVAILABILITY].owner == AvailabilityBook.__module__
+
+
+def test_what_was_agreed_is_known_by_quarter_but_not_of_entries_and_checkpoints_of_before() -> None:
+    terms = commitment().terms
+    dearer = commitment(availability_cny_per_mw_h=Decimal("150.10"))
+    book, loaded = AvailabilityBook(), AvailabilityBook()
+    book.follow({name: value for name, value in body(0).items() if name != "agreed"})
+    before = {name: [[*day[:5]] for day in days] for name, days in book.state().items()}
+    loaded.load(decode_state(encode_state(before)))
+    for one in (book, loaded):
+        one.follow(body(1))
+        one.follow(body(2) | availability_body(dearer, NOON_S + 1800.0, 1.0, np.zeros(1, np.int64), np.ones(1)))
+        assert one.days("s")[TODAY].agreed == [None, Agreed.of(terms), Agreed.of(dearer.terms)]
