@@ -11,11 +11,12 @@ import numpy as np
 
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
-from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
 from vpp.fleet.calendar import DayCalendar, DayType, day_number, local_hour, numbered_day
 from vpp.planning.reserve.demand import ReserveDemand
 
 HOURS = 24
+_QUARTERS = int(SECONDS_PER_HOUR // STEP_S)
 _PRIOR_CALLS, _PRIOR_DAYS = 0.2, 10.0
 """The prior: a call in one of fifty days, worth ten days of experience."""
 LEAST_DAYS = 14
@@ -45,7 +46,7 @@ class CallExpectation:
 
     Attributes:
         chance: By type of day: chance that a call holds in each hour, shape ``(24,)``.
-        power_kw: Power that is called, shape ``(24,)``.
+        power_kw: Power that is called, of calls at the same time together, shape ``(24,)``.
         length_h: Usual length of a call, h.
     """
 
@@ -97,11 +98,12 @@ def learnt(calls: Sequence[PastCall], calendar: DayCalendar, *, since_s: float, 
     known = [call for call in calls if first <= int(day_number(call.start_s)) < today and call.end_s > call.start_s]
     if len(types) < LEAST_DAYS or not known:
         return None
-    called = np.zeros((len(types), HOURS))
+    quarters = np.zeros((len(types), HOURS, _QUARTERS))
     for call in known:
-        for day, hour in _hours(call):
+        for day, hour, quarter in _quarters(call):
             if 0 <= day - first < len(types):
-                called[day - first, hour] = call.power_kw
+                quarters[day - first, hour, quarter] += call.power_kw
+    called = quarters.max(axis=2)
     chance = {kind: _chance(called[[one is kind for one in types]]) for kind in DayType if kind in types}
     days = (called > 0.0).sum(axis=0)
     power_kw = np.divide(called.sum(axis=0), days, out=np.zeros(HOURS), where=days > 0)
@@ -125,8 +127,8 @@ def _chance(called: FloatArray) -> FloatArray:
     return np.asarray(((called > 0.0).sum(axis=0) + _PRIOR_CALLS) / (len(called) + _PRIOR_DAYS))
 
 
-def _hours(call: PastCall) -> Sequence[tuple[int, int]]:
-    """Return day number and hour of every hour that a call holds in."""
-    first, last = int(call.start_s // SECONDS_PER_HOUR), int(-(-call.end_s // SECONDS_PER_HOUR))
-    begins = [hour * SECONDS_PER_HOUR for hour in range(first, last)]
-    return [(int(day_number(at_s)), int(local_hour(at_s))) for at_s in begins]
+def _quarters(call: PastCall) -> Sequence[tuple[int, int, int]]:
+    """Return day number, hour and quarter of every quarter of an hour that a call holds in."""
+    first, last = int(call.start_s // STEP_S), int(-(-call.end_s // STEP_S))
+    begins = [quarter * STEP_S for quarter in range(first, last)]
+    return [(int(day_number(at_s)), int(local_hour(at_s)), int(at_s % SECONDS_PER_HOUR // STEP_S)) for at_s in begins]

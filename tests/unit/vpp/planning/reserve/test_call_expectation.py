@@ -52,6 +52,15 @@ def test_today_counts_neither_for_nor_against() -> None:
     np.testing.assert_array_equal(found.chance[DayType.WORKDAY], known.chance[DayType.WORKDAY])
 
 
+def test_calls_at_the_same_time_add_up_and_those_one_after_the_other_do_not() -> None:
+    beside = [call(3, power_kw=900.0), call(3, hour=14.0, length_h=2.0, power_kw=300.0)]
+    one_by_one = [call(4, hour=9.0, length_h=0.5, power_kw=500.0), call(4, hour=9.5, length_h=0.5, power_kw=200.0)]
+    for calls in ([*beside, *one_by_one], [*reversed(beside), *reversed(one_by_one)]):
+        found = learnt(calls, CHINA, **after(21))
+        assert found is not None
+        assert found.power_kw[[9, 13, 14, 15]].tolist() == [500.0, 900.0, 1200.0, 300.0]
+
+
 @given(st.lists(st.integers(0, 20), max_size=21, unique=True), st.integers(0, 20))
 def test_another_call_never_makes_one_less_probable(days: list[int], more: int) -> None:
     base = [call(3, hour=9.0)]  # so that there is something to learn from
