@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vpp.dispatch.requests.book import RequestBook
-from vpp.dispatch.requests.phases import areas_overlap
+from vpp.dispatch.requests.phases import PhaseTimes, areas_overlap
 from vpp.domain.request import Direction, DispatchRequest, Product, RequestState
 from vpp.domain.standing import StandingCommitment
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
@@ -67,11 +67,11 @@ class WantedReserve:
         ]
 
     def _is_held(self, commitment: StandingCommitment, at_s: float) -> bool:
-        """Return whether a request is under way in the commitment's area."""
+        """Return whether a request holds power of the commitment's area; a drill takes none from a call."""
         return any(
-            areas_overlap(request.draft.area, commitment.terms.area)
+            areas_overlap(request.draft.area, commitment.terms.area) and not request.draft.is_drill
             for request in self.book.running(at_s)
-            if self.book.timetable(request.id).ramp_s <= at_s
+            if _holds(self.book.timetable(request.id), at_s)
         )
 
     def _called(self, commitments: Sequence[StandingCommitment]) -> Mapping[str, Mapping[int, int]]:
@@ -123,6 +123,11 @@ def _is_call(request: DispatchRequest) -> bool:
     draft, committed = request.draft, request.accepted_kw is not None and bool(np.isfinite(request.accepted_kw))
     called = draft.product is not Product.REGULATION and not draft.is_drill
     return committed and called and request.state not in _NEVER_GIVEN
+
+
+def _holds(times: PhaseTimes, at_s: float) -> bool:
+    """Return whether power is held at an instant, from the ramp to the end of the release."""
+    return times.ramp_s <= at_s < times.released_s
 
 
 def _step_of(at_s: float) -> TimeGrid:

@@ -1,5 +1,6 @@
 """Reserve that is worth its price: standing commitments first, expected calls elsewhere."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.unit.vpp.planning.reserve.test_standing_hours import WEDNESDAY, commi
 from vpp.application.standing.wanted_reserve import WantedReserve
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.settings import RequestRules
-from vpp.domain.request import CITY
+from vpp.domain.request import CITY, Purpose
 from vpp.domain.standing import StandingHours
 from vpp.fleet.holidays import CHINA
 from vpp.planning.reserve.call_expectation import stated
@@ -59,3 +60,18 @@ def test_a_call_of_the_day_uses_up_the_commitment_where_its_hours_and_area_are_t
     assert wanted(book, commitments=lambda: (twice,)).demand(grid(day)).power_kw.any()
     elsewhere = commitment(hours=mine.terms.hours, from_at=day, area="nowhere")
     assert np.flatnonzero(wanted(book, commitments=lambda: (elsewhere,)).demand(grid(day)).power_kw).size == 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "until_s"),
+    [({}, "released_s"), ({"purpose": Purpose.DRILL}, "ramp_s"), ({"area": "south"}, "ramp_s")],
+)
+def test_power_is_not_due_while_a_call_of_the_area_holds_it(
+    book: RequestBook, changes: dict[str, Any], until_s: str
+) -> None:
+    times = book.timetable(accepted(book, replace(DRAFT, **changes)))
+    mine = commitment(hours=(StandingHours(from_hour=0.0, until_hour=24.0),), area=DRAFT.area, calls_a_day=9)
+    held = wanted(book, commitments=lambda: (mine,))
+    instants_s = [times.ramp_s - 1.0, times.start_s, times.end_s, times.released_s - 1.0, times.released_s]
+    due = [bool(held.due(at_s)) for at_s in instants_s]
+    assert due == [not times.ramp_s <= at_s < getattr(times, until_s) for at_s in instants_s]
