@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from vpp.application.watch.cycle_reports import fleet_body
 from vpp.domain.errors import ForgottenError, InputError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.official_settlement import Agreement, Reconciliation
-from vpp.domain.performance import Settled, Shares
+from vpp.domain.performance import FEN_PER_CNY, Settled, Shares
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.request import DispatchRequest, QuoteCalibration
 from vpp.domain.resource import Resource
@@ -16,6 +17,7 @@ from vpp.domain.session import ChargingSession
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.standing import AvailabilityDay, StandingCommitment
 from vpp.domain.telemetry import BoolArray
+from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.members.changes import ChangeOutcome
 from vpp.fleet.members.member_codec import FleetMember
@@ -93,17 +95,17 @@ class Visibility:
     def availability(
         self, days: Sequence[AvailabilityDay], commitment: StandingCommitment, scope: Scope
     ) -> Sequence[AvailabilityDay]:
-        """Return the days of a commitment in sight as they are, and those of any other with the shares in sight.
+        """Return the days of a commitment in sight as they are, and those of any other as far as shares are in sight.
 
         Raises:
             UnknownIdError: Neither is in sight.
         """
         if scope.covers(commitment.terms.area):
             return days
-        seen = [replace(one, shares=self._shares(one.shares, scope)) for one in days]
-        if not any(len(one.shares) for one in seen):
+        seen = [(one, self._shares(one.shares, scope)) for one in days]
+        if not any(len(shares) for _, shares in seen):
             raise UnknownIdError("standing commitment", commitment.id)
-        return [one for one in seen if len(one.shares)]
+        return [_part_of(one, shares) for one, shares in seen if len(shares)]
 
     def _shares(self, shares: Shares, scope: Scope) -> Shares:
         """Return the parts of sites in sight, by the operator at the time of delivery."""
@@ -323,3 +325,17 @@ class Visibility:
 
 _NAMES = ("request_id", "transformer_id", "resource_id")
 """Keys of an alarm's body that name what it is about."""
+
+
+def _part_of(day: AvailabilityDay, shares: Shares) -> AvailabilityDay:
+    """Return a day as if there were nothing but some of its shares, of whose power the day's mean is known."""
+    count = len(day.available_kw)
+    kept_kw = float(shares.energy_kwh.sum()) * SECONDS_PER_HOUR / STEP_S / count
+    return replace(
+        day,
+        shares=shares,
+        available_kw=(kept_kw,) * count,
+        amounts_cny={
+            name: Decimal(int(fen.sum())) / Decimal(FEN_PER_CNY) for name, fen in shares.settlement_fen.items()
+        },
+    )

@@ -6,7 +6,7 @@ operator's own scope; and of the other nothing is named, counted or summed anywh
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,17 @@ from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.official_settlement import OfficialLine, OfficialResult
 from vpp.domain.performance import Shares
 from vpp.domain.refused_connection import RefusedConnection
-from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft
+from vpp.domain.request import CITY, Direction, DispatchRequest, NoticeClass, Product, RequestDraft
 from vpp.domain.resource import Resource
 from vpp.domain.session import Promise, SessionStarted
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.domain.standing import AvailabilityDay, StandingCommitment, StandingHours, StandingTerms
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.fleet.scope import EVERYTHING, Scope
 from vpp.planning.forecast.load_forecast import forecast
 from vpp.runtime.clock import VirtualClock
+from vpp.settlement.money.availability import availability_shares, settle_availability
 from vpp.settlement.money.reconciliation import OwnResult, reconciled
 
 NORTH, SOUTH = Area(id="north", name="North"), Area(id="south", name="South")
@@ -419,3 +421,41 @@ def test_of_an_official_result_only_lines_with_shares_in_sight_are_shown() -> No
     seen = visibility.official(found, MINE)
     assert [line.operator_id for line in seen.lines] == ["mine", "mine-too"]
     assert [line.operator_id for line in seen.result.lines] == ["mine"]
+
+
+async def test_of_a_commitment_of_the_city_an_operator_sees_what_is_its_own(both: Made) -> None:
+    index = both.service.plant.fleet().index
+    terms = StandingTerms(
+        area=CITY,
+        direction=Direction.UP,
+        power_kw=100.0,
+        hours=(StandingHours(from_hour=0.0, until_hour=24.0),),
+        availability_cny_per_mw_h=Decimal(400),
+        shortfall_cny_per_mw_h=Decimal(400),
+        from_at=instant(0.0),
+    )
+    commitment = StandingCommitment(id="s", terms=terms, created_at=instant(0.0), actor="d")
+    amounts = settle_availability([90.0, 70.0], 0.25, terms)
+    shares = availability_shares(
+        amounts,
+        operator_ids=[site.operator_id for site in index.sites],
+        site_ids=[site.id for site in index.sites],
+        kept_kwh=np.array([10.0, 30.0]),
+    )
+    day = AvailabilityDay(
+        commitment_id="s",
+        day=date(2026, 7, 15),
+        starts_at=(instant(0.0), instant(900.0)),
+        available_kw=(90.0, 70.0),
+        amounts_cny=amounts,
+        shares=shares,
+    )
+    visibility = Visibility(both.service.plant.fleet, lambda _: pytest.fail("no request is asked"))
+    assert visibility.availability([day], commitment, EVERYTHING) == [day]
+    (mine,), (theirs,) = (visibility.availability([day], commitment, scope) for scope in (MINE, THEIRS))
+    assert (mine.available_kw, theirs.available_kw) == ((20.0, 20.0), (60.0, 60.0))
+    for name, cny in amounts.items():
+        assert mine.amounts_cny[name] + theirs.amounts_cny[name] == cny
+        assert mine.amounts_cny[name] == cny / 4
+    with pytest.raises(UnknownIdError):
+        visibility.availability([day], commitment, Scope(operators=frozenset({"nobody"})))
