@@ -184,7 +184,8 @@ class BesideIt:
 
     Attributes:
         area: Area in which their sum is judged: the request's own, or the whole city where theirs is another.
-        due_kw: Mean power due to them in each 15-minute interval of the hold, shape ``(n_intervals,)``.
+        due_kw: Mean power due in that area to them in each 15-minute interval of the hold, below 0 where they ask for
+            the other direction, shape ``(n_intervals,)``.
     """
 
     area: str
@@ -195,19 +196,27 @@ class BesideIt:
         """Return what is beside a request, which was committed to."""
         start_s, end_s = request.draft.start_at.timestamp(), request.draft.end_at.timestamp()
         edges_s = np.append(np.arange(start_s, end_s, STEP_S), end_s)
-        others = [other for other in book.all() if _is_beside(other, request, book)]
+        area = request.draft.area
+        others = [other for other in book.all() if _is_beside(other, request, area, book)]
+        if any(other.draft.area != area for other in others):
+            area = CITY
+            others = [other for other in book.all() if _is_beside(other, request, area, book)]
         instants_s = edges_s[:-1, None] + (np.arange(_SAMPLES) + 0.5) / _SAMPLES * np.diff(edges_s)[:, None]
         due_kw = np.zeros(len(instants_s))
         for other in others:
             target_kw = [book.timetable(other.id).target_at(at_s) for at_s in instants_s.ravel().tolist()]
-            due_kw += np.reshape(target_kw, instants_s.shape).mean(axis=1)
-        own = all(other.draft.area == request.draft.area for other in others)
-        return cls(area=request.draft.area if own else CITY, due_kw=due_kw)
+            sign = 1.0 if other.draft.direction is request.draft.direction else -1.0
+            due_kw += sign * np.reshape(target_kw, instants_s.shape).mean(axis=1)
+        return cls(area=area, due_kw=due_kw)
 
 
-def _is_beside(other: DispatchRequest, request: DispatchRequest, book: RequestBook) -> bool:
-    """Return whether something was due to another call in an overlapping area while it was to a request."""
-    if other.id == request.id or other.draft.is_drill or not areas_overlap(other.draft.area, request.draft.area):
+def _is_beside(other: DispatchRequest, request: DispatchRequest, area: str, book: RequestBook) -> bool:
+    """Return whether something was due to another call that overlaps an area while it was to a request.
+
+    A signal takes as much as it gives, so regulation is none.
+    """
+    held = not other.draft.is_drill and other.draft.product is not Product.REGULATION
+    if other.id == request.id or not held or not areas_overlap(other.draft.area, area):
         return False
     times = book.timetable(other.id)
     return was_given(other, times, times.watched_s) and windows_overlap(times, book.timetable(request.id))
