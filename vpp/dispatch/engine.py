@@ -87,7 +87,7 @@ class DispatchEngine:
             self.book, index, settings, record, assignments=self._assignments, outbox=self.outbox
         )
         self._requests = RequestControl(self.book, self.regulation, self._assignments, record)
-        self._portfolios = Portfolios(index)
+        self._portfolios = Portfolios(index, self.book.overlapping)
         self._planned = PlannedPowers()
         self._trusting_until_s = float("-inf")
         self._own_meters = OwnMeters(len(index))
@@ -170,7 +170,7 @@ class DispatchEngine:
             state: The snapshot; its rows are those of the last ``resize``.
             schedule: The plan in force; where there is none the stores keep their last default.
             baselines: Frozen baseline of every running request by id; without one the load at its ramp's begin counts.
-            portfolios: Rows whose meters count by request id; all rows of its area where it is not named.
+            portfolios: Rows whose meters count by request id; all free ones of its area where it is not named.
             redispatch: Re-dispatch plan: power of rows that are assigned to a request, NaN for no wish; tracking
                 corrects on top. Outside its grid it says nothing.
         """

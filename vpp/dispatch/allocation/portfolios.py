@@ -1,6 +1,6 @@
 """Portfolios of running requests with their frozen baselines, read at any instant."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,13 @@ from vpp.domain.request import DispatchRequest
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.state.eligibility import drawn_rows
+
+Overlapping = Callable[[str], Sequence[DispatchRequest]]
+
+
+def _none(_: str) -> Sequence[DispatchRequest]:
+    """Return no requests."""
+    return ()
 
 
 class FrozenPortfolio(NamedTuple):
@@ -26,10 +33,11 @@ class Portfolios:
 
     Args:
         index: The fleet.
+        overlapping: Returns the committed requests that overlap one, by its id; none if not given.
     """
 
-    def __init__(self, index: FleetIndex) -> None:
-        self._index = index
+    def __init__(self, index: FleetIndex, overlapping: Overlapping = _none) -> None:
+        self._index, self._overlapping = index, overlapping
         self._curves: dict[str, tuple[Baseline, int, BaselineCurve]] = {}
 
     def resize(self, index: FleetIndex) -> None:
@@ -50,12 +58,11 @@ class Portfolios:
         Args:
             request: The request.
             baseline: As frozen, ``None`` where none was.
-            portfolios: Rows that count by request id; all rows of its area, or the drawn ones, where it is not named.
+            portfolios: Rows that count by request id; all rows of its area, or the drawn ones, where it is not named,
+                less those of requests that overlap it.
         """
         named = portfolios.get(request.id)
-        rows = self._index.in_area(request.draft.area) if named is None else named
-        if named is None and request.draft.drawn_ratio < 1.0:
-            rows = rows & drawn_rows(request.draft, len(rows))
+        rows = self._not_enlisted(request, portfolios) if named is None else named
         if len(self._index.out_of_service):
             rows = rows & self._index.in_service
         if baseline is None:
@@ -65,6 +72,16 @@ class Portfolios:
             known = (baseline, len(rows), BaselineCurve(baseline, rows, class_rows(self._index)))
             self._curves[request.id] = known
         return FrozenPortfolio(rows, known[2])
+
+    def _not_enlisted(self, request: DispatchRequest, portfolios: Mapping[str, BoolArray]) -> BoolArray:
+        """Return the rows that may serve a request which has none of its own yet."""
+        rows = self._index.in_area(request.draft.area)
+        if request.draft.drawn_ratio < 1.0:
+            rows &= drawn_rows(request.draft, len(rows))
+        for other in self._overlapping(request.id):
+            if other.id in portfolios:
+                rows &= ~portfolios[other.id]
+        return rows
 
 
 def portfolio_at(frozen: FrozenPortfolio, now_s: float, own_kw: FloatArray) -> Portfolio:

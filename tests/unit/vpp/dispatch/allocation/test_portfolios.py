@@ -1,5 +1,6 @@
 """Portfolios with their frozen baselines."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -57,6 +58,14 @@ def test_without_a_name_all_rows_of_the_area_count_and_with_one_the_named_ones()
     found = portfolios.frozen(REQUEST, None, {"req": named})
     assert np.array_equal(found.rows, named)
     assert found.curve is None
+
+
+def test_a_request_that_is_still_to_be_enlisted_takes_no_row_of_those_that_overlap_it() -> None:
+    beside = [replace(REQUEST, id="first"), replace(REQUEST, id="enlisted too late")]
+    portfolios, first = Portfolios(INDEX, lambda _id: beside), np.arange(COUNT) < 3
+    named = {"first": first, "elsewhere": ~first}
+    assert np.array_equal(portfolios.frozen(REQUEST, None, named).rows, ~first)
+    assert np.array_equal(portfolios.frozen(beside[0], None, named).rows, first)
 
 
 def test_a_curve_is_made_once_for_a_baseline() -> None:
