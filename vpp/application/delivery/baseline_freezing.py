@@ -9,6 +9,7 @@ from vpp.application.delivery.measurement import Measurement
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.single_flight import SingleFlight
 from vpp.dispatch.requests.book import RequestBook
+from vpp.dispatch.requests.phases import COMMITTED
 from vpp.domain.performance import Baseline
 from vpp.domain.request import DispatchRequest
 from vpp.domain.telemetry import BoolArray
@@ -88,7 +89,10 @@ class BaselineFreezing:
 
     async def _hand_over(self, request: DispatchRequest) -> None:
         """Take what overlapping requests can spare out of their portfolios, so that this one may enlist it."""
-        for other_id, rows in (await self._spared(request)).items():
+        spared = await self._spared(request)
+        if self._book.get(request.id).state not in COMMITTED:
+            return  # it was stopped meanwhile
+        for other_id, rows in spared.items():
             if rows.any() and other_id in self._measurement.baselines:
                 other = self._book.get(other_id)
                 self._record(other, self._measurement.hand_over(other, rows))

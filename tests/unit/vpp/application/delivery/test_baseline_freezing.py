@@ -10,6 +10,7 @@ import pytest
 
 from vpp.application.delivery import baseline_freezing as module
 from vpp.application.delivery.baseline_freezing import BASELINE, BaselineFreezing
+from vpp.domain.request import RequestState
 from vpp.runtime.clock import VirtualClock
 
 REQUEST: Any = SimpleNamespace(id="r1", version=3)
@@ -58,7 +59,7 @@ def freezing(monkeypatch: pytest.MonkeyPatch) -> tuple[BaselineFreezing, _Measur
     measurement, entries = _Measurement(), _Entries()
     book: Any = SimpleNamespace(timetable=lambda request_id: SimpleNamespace(watched_s=ENDS_S[request_id]))
     picture: Any = SimpleNamespace(state=lambda: None, schedule=None, clock=VirtualClock(0.0))
-    book.get = lambda request_id: SimpleNamespace(id=request_id)
+    book.get = lambda request_id: SimpleNamespace(id=request_id, state=RequestState.SCHEDULED)
     made = BaselineFreezing(  # type: ignore[arg-type] # doubles
         book=book, journal=entries, picture=picture, measurement=measurement, spared=measurement.spared
     )
@@ -103,6 +104,17 @@ async def test_what_another_request_spares_is_taken_from_it_before_it_is_enliste
     assert measurement.handed == ("r1", [True, False])
     assert entries == [BASELINE, BASELINE, BASELINE], "the first request's without them, and the second's"
     assert measurement.entries == {"r1": 2, "r2": 3}
+
+
+async def test_a_request_that_is_cancelled_while_rows_are_divided_is_handed_none(
+    freezing: tuple[BaselineFreezing, _Measurement, _Entries], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, measurement, _ = freezing
+    monkeypatch.setitem(ENDS_S, "r2", 900.0)
+    await made.freeze(REQUEST)
+    monkeypatch.setattr(made._book, "get", lambda _id: SimpleNamespace(state=RequestState.CANCELLED))
+    await made.freeze(SimpleNamespace(id="r2", version=1))  # type: ignore[arg-type] # a request
+    assert measurement.handed is None
 
 
 async def test_a_baseline_is_lengthened_without_the_rows_that_were_handed_over_meanwhile(
