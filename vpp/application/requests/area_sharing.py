@@ -19,7 +19,7 @@ from vpp.application.requests.row_division import even_part
 from vpp.application.row_alignment import fitted_flags
 from vpp.dispatch.engine import DispatchEngine
 from vpp.domain.errors import VppError
-from vpp.domain.request import DispatchRequest, Quote
+from vpp.domain.request import DispatchRequest, Quote, RequestDraft
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray
 from vpp.domain.timegrid import instant
@@ -76,6 +76,21 @@ class AreaSharing:
         """
         return await asyncio.to_thread(self._quote, request, others, self._scene())
 
+    def revised(self, draft: RequestDraft, free: FleetState, request_id: str) -> Quote:
+        """Return the quote of a change of a committed request on its own rows; blocks.
+
+        As for a new one, never more than everybody can deliver beyond what is promised to others.
+
+        Args:
+            draft: The rest of the request as changed.
+            free: The snapshot with every commanded row as if it were free.
+            request_id: The request.
+        """
+        scene = _Scene(state=free, free=free, schedule=self._picture.schedule)
+        own = self._quoter.quote(request_id, draft, free, scene.schedule, besides=True)
+        shared = self._engine.book.overlapping(request_id)
+        return min(own, self._joint(request_id, draft, scene), key=_certain_kw) if shared else own
+
     def _scene(self) -> _Scene:
         state = self._picture.state()
         return _Scene(state=state, free=self._engine.as_if_free(state), schedule=self._picture.schedule)
@@ -90,9 +105,7 @@ class AreaSharing:
         without = np.logical_or.reduce(list(kept.values()))
         mine, draft = ~without, request.draft
         own = self._quoter.quote(request.id, draft, scene.state, scene.schedule, besides=True, among=mine)
-        everybody = np.ones(len(scene.state), dtype=np.bool_)
-        joint = self._quoter.quote(request.id, draft, scene.free, scene.schedule, among=everybody)
-        lesser = min(own, joint, key=lambda quote: min(quote.deliverable_p10_kw, default=0.0))
+        lesser = min(own, self._joint(request.id, draft, scene), key=_certain_kw)
         index, part = scene.state.index, part_rows(draft, scene.state.index)
         shares = (
             f"shares {draft.area} with request {other.id}, which keeps {int((kept[other.id] & part).sum())} of the "
@@ -100,6 +113,11 @@ class AreaSharing:
             for other in others
         )
         return replace(lesser, notices=(*lesser.notices, *shares))
+
+    def _joint(self, request_id: str, draft: RequestDraft, scene: _Scene) -> Quote:
+        """Return what all rows together can deliver beyond what is promised to others."""
+        everybody = np.ones(len(scene.state), dtype=np.bool_)
+        return self._quoter.quote(request_id, draft, scene.free, scene.schedule, among=everybody)
 
     def _enlisted(self, other: DispatchRequest, scene: _Scene) -> BoolArray:
         known = self._measurement.portfolios.get(other.id)
@@ -141,4 +159,9 @@ class AreaSharing:
             quote = self._quoter.quote(other.id, left, scene.free, scene.schedule, besides=True, among=rows)
         except VppError:
             return 0.0
-        return min(quote.deliverable_p10_kw, default=0.0)
+        return _certain_kw(quote)
+
+
+def _certain_kw(quote: Quote) -> float:
+    """Return the least power of a quote with nine chances in ten, 0 for no interval."""
+    return min(quote.deliverable_p10_kw, default=0.0)

@@ -96,7 +96,7 @@ class Quoter:
             draft: What is asked.
             state: The snapshot to quote on.
             schedule: The plan in force.
-            besides: As if nothing were committed at its time, to itself or beside it: for rows of its own.
+            besides: As if nothing were committed beside it at its time: for rows of its own.
             among: The only rows that count, shape ``(n_resources,)``; all eligible ones if not given.
         """
         load_forecast = self._forecaster.current(state)
@@ -106,7 +106,8 @@ class Quoter:
             rows &= among
         elif besides and request_id in self._portfolios:
             rows &= fitted_flags(self._portfolios[request_id], len(state))  # the enlisted rows, and no others
-        aside = {request_id, *(other.id for other in self._engine.book.overlapping(request_id))} if besides else set()
+        beside = self._engine.book.overlapping(request_id) if besides else ()
+        aside = {request_id, *(other.id for other in beside)}
         ask = partial(
             QuoteCache.quote,
             draft=draft,

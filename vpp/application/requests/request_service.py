@@ -179,9 +179,8 @@ class RequestService:
 
     def _quote_besides(self, draft: RequestDraft, state: FleetState, request_id: str) -> Quote:
         """Quote a draft as if the request it changes were committed to nothing."""
-        schedule = self._picture.schedule
-        check_quotable(state, schedule)
-        return self._quoter.quote(request_id, draft, state, schedule, besides=True)
+        check_quotable(state, self._picture.schedule)
+        return self._sharing.revised(draft, state, request_id)
 
     def _asked_before(self, key: str | None) -> bool:
         return key is not None and any(request.idempotency_key == key for request in self._book.all())

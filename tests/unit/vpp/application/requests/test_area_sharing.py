@@ -34,9 +34,16 @@ class _Quoter:
         self.most_kw = most_kw
 
     def quote(
-        self, _id: str, _draft: object, _state: object, _plan: object, *, besides: bool = False, among: BoolArray
+        self,
+        _id: str,
+        _draft: object,
+        _state: object,
+        _plan: object,
+        *,
+        besides: bool = False,
+        among: BoolArray | None = None,
     ) -> Quote:
-        kw = 10.0 * int(among.sum())
+        kw = 10.0 * int(COUNT if among is None else among.sum())
         return quote(p50_kw=kw if besides else self.most_kw)
 
 
@@ -95,6 +102,16 @@ async def test_a_quote_is_that_of_the_rows_left_and_no_more_than_all_have_beyond
         left_kw = 10.0 * COUNT - due_kw
         assert min(found.deliverable_p10_kw) == pytest.approx(left_kw, abs=0.06 * 10.0 * COUNT)
     assert "first" in found.notices[-1]
+
+
+@pytest.mark.parametrize(("most_kw", "bounded"), [(1e6, False), (50.0, True)])
+def test_a_revision_is_bounded_by_what_all_have_beyond_what_is_promised_to_others(
+    most_kw: float,
+    bounded: bool,  # noqa: FBT001 - table
+) -> None:
+    made = sharing(most_kw, due_kw=100.0)
+    found = made.revised(REQUEST.draft, made._picture.state(), REQUEST.id)
+    assert min(found.deliverable_p10_kw) == (most_kw if bounded else 10.0 * COUNT)
 
 
 @pytest.mark.parametrize("share", [1.5, 1.0])
