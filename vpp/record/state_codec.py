@@ -6,6 +6,7 @@ dimensions (uint8), its shape (int64 each), then its values, little-endian. NaN 
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -24,7 +25,9 @@ _HEADER = struct.Struct("<2sBQ")
 _ARRAY = struct.Struct("<3sB")
 _ARRAY_TYPE = 1
 _KINDS = frozenset("biuf")
-_ZSTD = pa.Codec("zstd", compression_level=1)
+_ZSTD = pa.Codec("zstd")
+_LEVELS = 3
+"""Levels of mappings that are written item by item: a city's state is never whole in memory a second time."""
 
 
 def encode_state(tree: StateTree) -> bytes:
@@ -33,11 +36,15 @@ def encode_state(tree: StateTree) -> bytes:
     Raises:
         FrameError: It holds something that is no part of a state tree.
     """
+    packed, size = pa.BufferOutputStream(), 0
     try:
-        content = msgspec.msgpack.encode(tree, enc_hook=_extension)
+        with pa.CompressedOutputStream(packed, "zstd") as content:
+            for part in _parts(tree, _LEVELS):
+                content.write(part)
+                size += len(part)
     except (TypeError, ValueError, OverflowError) as error:
         raise FrameError(f"a state holds what cannot be kept: {error}") from error
-    return _HEADER.pack(_MAGIC, VERSION, len(content)) + bytes(_ZSTD.compress(content, asbytes=True))
+    return b"".join((_HEADER.pack(_MAGIC, VERSION, size), memoryview(packed.getvalue())))
 
 
 def decode_state(content: bytes) -> StateTree:
@@ -59,6 +66,24 @@ def decode_state(content: bytes) -> StateTree:
     if not isinstance(tree, dict):
         raise FrameError(f"a state is a mapping, got {type(tree).__name__}")
     return tree
+
+
+def _parts(value: object, levels: int) -> Iterator[bytes]:
+    """Yield the MessagePack form of a value, mappings of so many levels item by item."""
+    if levels and isinstance(value, dict):
+        yield _map_head(len(value))
+        for name, item in value.items():
+            yield msgspec.msgpack.encode(name)
+            yield from _parts(item, levels - 1)
+    else:
+        yield msgspec.msgpack.encode(value, enc_hook=_extension)
+
+
+def _map_head(count: int) -> bytes:
+    """Return what stands before the items of a mapping: fixmap, map 16 or map 32 of the MessagePack specification."""
+    if count < 1 << 4:
+        return bytes((0x80 | count,))
+    return struct.pack(">BH", 0xDE, count) if count < 1 << 16 else struct.pack(">BI", 0xDF, count)
 
 
 def _extension(value: object) -> object:

@@ -112,6 +112,24 @@ def test_a_plan_is_kept_by_the_rows_it_decides_and_the_rest_is_unknown_again() -
     assert again.at(plan.grid.start_s).dtype == np.float64
 
 
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_a_plan_comes_back_in_its_precision_bit_for_bit(precision: type[np.floating]) -> None:
+    power_kw = np.random.default_rng(0).uniform(-50.0, 50.0, (4, 3)).astype(precision)
+    plan = Schedule(
+        grid=GRID,
+        power_kw=power_kw,
+        rung=Rung.OPTIMAL,
+        objective_cny=1.0,
+        gap_ratio=0.0,
+        solve_s=0.1,
+        overload_kw={},
+    )
+    for body in (schedule_body(plan), schedule_body(plan, np.arange(4))):
+        again = schedule_of(through_json(body)).power_kw
+        assert again.dtype == precision
+        np.testing.assert_array_equal(again, power_kw)
+
+
 @pytest.mark.parametrize("kind", [SessionStarted, SessionEnded])
 def test_a_car_whose_register_is_unknown_is_read_from_the_journal_as_it_was(kind: type[SessionStarted]) -> None:
     event = kind(session_id="s", row=1, at_s=2.0, meter_kwh=math.nan)

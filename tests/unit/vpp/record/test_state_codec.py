@@ -1,5 +1,7 @@
 """State trees come back bit for bit, or are refused by name."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,6 +42,24 @@ def same(one: object, other: object) -> bool:
 @given(TREES)
 def test_a_state_comes_back_bit_for_bit(tree: dict[str, object]) -> None:
     assert same(decode_state(encode_state(tree)), tree)
+
+
+@pytest.mark.parametrize("count", [15, 16, 65_535, 65_536])
+def test_mappings_of_every_size_come_back(count: int) -> None:
+    tree = {"by_number": {str(number): number for number in range(count)}}
+    assert decode_state(encode_state(tree)) == tree
+
+
+def test_a_large_state_takes_little_more_than_its_compressed_form() -> None:
+    tree = {"columns": {str(number): np.full(1_000_000, float(number)) for number in range(20)}}
+    encode_state(tree)
+    tracemalloc.start()
+    try:
+        encode_state(tree)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 60e6, "160 MB of columns, written 8 MB at a time"
 
 
 def test_a_slice_is_kept_as_its_values() -> None:

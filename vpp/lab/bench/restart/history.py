@@ -141,7 +141,8 @@ class History:
             yield from self._held(request, self._hold_s, self._rows(self._called))
 
     def _plan(self) -> Entry:
-        power_kw = np.round(self._random.uniform(-50.0, 50.0, (len(self._index), STEPS_PER_DAY)), 2)
+        shape = len(self._index), STEPS_PER_DAY
+        power_kw = np.round(self._random.uniform(-50.0, 50.0, shape), 2).astype(np.float32)
         schedule = schedule_of(power_kw, instant(self._hold_s))
         return (PLAN, self._hold_s, schedule_body(schedule, np.flatnonzero(self._index.is_class(*STORING))))
 
