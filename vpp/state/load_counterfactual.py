@@ -6,6 +6,8 @@ days before counts for nobody, and a load that was never ordered claims nothing.
 docs/adr/0045; compare the meter before of NAESB WEQ-015, which has no shape.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from numerics.jit import njit
@@ -20,6 +22,9 @@ _ANCHOR_RATIO = 0.5
 """A baseline far smaller than the power it stands for cannot scale it."""
 _LEAST_SCALE, _MOST_SCALE = 0.5, 2.0
 _NOBODY = -1
+
+Shape = Callable[[FloatArray], FloatArray]
+"""Returns the frozen baseline of some rows, at an instant of its own for each, epoch seconds; shape ``(m,)`` both."""
 
 
 def load_rows(index: FleetIndex) -> RowArray:
@@ -36,6 +41,8 @@ class LoadCounterfactual:
 
     def __init__(self, count: int) -> None:
         self._level_kw = np.full(count, np.nan)
+        # Mean instant of the readings in a level: that of a load which falls all evening is some minutes old.
+        self._level_s = np.full(count, np.nan)
         self._anchor_kw = np.full(count, np.nan)
         self._last_kw = np.full(count, np.nan)
         self._measured_by = np.full(count, _NOBODY)
@@ -47,6 +54,7 @@ class LoadCounterfactual:
         more = count - len(self._level_kw)
         unknown = np.full(more, np.nan)
         self._level_kw, self._anchor_kw = np.append(self._level_kw, unknown), np.append(self._anchor_kw, unknown)
+        self._level_s = np.append(self._level_s, unknown)
         self._last_kw = np.append(self._last_kw, unknown)
         self._measured_by = np.append(self._measured_by, np.full(more, _NOBODY))
         self._ordered = np.append(self._ordered, np.zeros(more, dtype=np.bool_))
@@ -62,14 +70,16 @@ class LoadCounterfactual:
         weight = 1.0 if np.isnan(elapsed_s) else -float(np.expm1(-max(elapsed_s, 0.0) / LEVEL_S))
         rows = load_rows(state.index)
         rows = rows[_metered(state, rows) & ~held[rows] & ~self._ordered[rows]]
-        level_kw, metered_kw = self._level_kw[rows], state.power_kw[rows]
-        self._level_kw[rows] = np.where(np.isnan(level_kw), metered_kw, level_kw + weight * (metered_kw - level_kw))
+        metered_s = np.where(np.isfinite(state.power_at_s[rows]), state.power_at_s[rows], state.at_s)
+        for level, metered in ((self._level_kw, state.power_kw[rows]), (self._level_s, metered_s)):
+            before = level[rows]
+            level[rows] = np.where(np.isnan(before), metered, before + weight * (metered - before))
 
     def would_kw(
         self,
         state: FleetState,
         rows: RowArray,
-        frozen_kw: FloatArray,
+        shape: Shape,
         *,
         number: int,
         held: BoolArray,
@@ -82,12 +92,13 @@ class LoadCounterfactual:
         Args:
             state: The snapshot.
             rows: Buildings and plants.
-            frozen_kw: Their frozen baseline now, shape ``(len(rows),)``.
+            shape: Their frozen baseline.
             number: Of the request, at least 0; where another one measured a load before, it goes on from there.
             held: Rows with a command of a request in force, shape ``(n_resources,)``.
             noted_kw: Power noted when a row was commanded, for rows whose past was lost in a restart; NaN for none.
         """
-        self._begin(rows, frozen_kw, number=number, held=held, noted_kw=noted_kw)
+        frozen_kw = shape(np.full(len(rows), state.at_s))
+        self._begin(rows, shape, frozen_kw, number=number, held=held, noted_kw=noted_kw)
         ordered, level_kw = self._ordered[rows], self._level_kw[rows]
         seen_kw = np.where(_metered(state, rows), state.power_kw[rows], level_kw)
         moved_kw = moved_rows_kw(level_kw, frozen_kw, self._anchor_kw[rows])
@@ -96,15 +107,20 @@ class LoadCounterfactual:
         return own_kw
 
     def _begin(
-        self, rows: RowArray, frozen_kw: FloatArray, *, number: int, held: BoolArray, noted_kw: FloatArray
+        self, rows: RowArray, shape: Shape, frozen_kw: FloatArray, *, number: int, held: BoolArray, noted_kw: FloatArray
     ) -> None:
-        """Anchor the loads that are ordered for the first time, and those that another request measured before."""
+        """Anchor the loads that are ordered for the first time, and those that another request measured before.
+
+        A level is anchored where the baseline was at the mean instant of its readings.
+        """
         ordered = self._ordered[rows]
         fresh = held[rows] & ~ordered
         handed = ordered & (self._measured_by[rows] != number)
         level_kw = np.where(handed, self._last_kw[rows], self._level_kw[rows])
         self._level_kw[rows] = np.where(fresh & np.isnan(level_kw), noted_kw[rows], level_kw)
-        self._anchor_kw[rows] = np.where(fresh | handed, frozen_kw, self._anchor_kw[rows])
+        shown = fresh & ~np.isnan(level_kw)
+        anchor_kw = np.where(shown, shape(self._level_s[rows]), frozen_kw) if shown.any() else frozen_kw
+        self._anchor_kw[rows] = np.where(fresh | handed, anchor_kw, self._anchor_kw[rows])
         self._ordered[rows] = ordered | fresh
         self._measured_by[rows] = number
 

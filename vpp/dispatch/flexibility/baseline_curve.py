@@ -76,11 +76,26 @@ class BaselineCurve:
         here, near = self._column(step), self._column(self._step(step + (1 if weight > 0 else -1)))
         return _drifted(here, near, abs(weight), read_only(self.steps), count)
 
-    def shape_kw(self, now_s: float) -> FloatArray:
-        """Return the baseline of the ``shaped`` rows at ``now_s``, shape ``(len(shaped),)``."""
-        step, weight = self._place(now_s)
-        here, near = (self._column(at)[self.shaped] for at in (step, self._step(step + (1 if weight > 0 else -1))))
-        return np.asarray(here + abs(weight) * (near - here))
+    def shape_kw(self, rows: RowArray, at_s: FloatArray) -> FloatArray:
+        """Return the baseline of some rows, at an instant of its own for each; NaN in rows it does not know.
+
+        It runs straight from one step's middle to the next, on as straight for a step before the first middle, and is
+        held after the last.
+
+        Args:
+            rows: Rows it knows, shape ``(m,)``.
+            at_s: Epoch seconds, shape ``(m,)``.
+
+        Returns:
+            Shape ``(m,)``.
+        """
+        grid, power_kw = self._baseline.grid, self._baseline.power_kw
+        if grid.count == 1:
+            return np.asarray(power_kw[rows, 0])
+        middles = np.nan_to_num((at_s - grid.start_s) / grid.step_s - 0.5)
+        before = np.clip(np.floor(middles), 0, grid.count - 2).astype(np.intp)
+        here, near = power_kw[rows, before], power_kw[rows, before + 1]
+        return np.asarray(here + np.clip(middles - before, -1.0, 1.0) * (near - here))
 
     def _column(self, step: int) -> FloatArray:
         """Return one step of every row, side by side in memory as the array of them all is not."""

@@ -1,6 +1,7 @@
 """Undispatched power by the rows' own meters: charging sessions, and the loads of requests that are measured so."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
@@ -54,11 +55,10 @@ class OwnMeters:
             if curve is None:
                 continue
             self._sessions.take_course(own_kw, curve.courses)
-            fresh = ~running[curve.shaped]
-            rows = curve.shaped[fresh]
-            shape_kw = curve.shape_kw(state.at_s)[fresh]
+            rows = curve.shaped[~running[curve.shaped]]
+            shape = partial(curve.shape_kw, rows)
             own_kw[rows] = self._loads.would_kw(
-                state, rows, shape_kw, number=number, held=self._held, noted_kw=self._noted_kw
+                state, rows, shape, number=number, held=self._held, noted_kw=self._noted_kw
             )
             running[rows] = True
         self._loads.end(running, held=self._held)

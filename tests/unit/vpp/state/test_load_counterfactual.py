@@ -10,7 +10,7 @@ from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.telemetry import Quality
 from vpp.fleet.fleet_state import FleetState
 from vpp.state.image import ProcessImage
-from vpp.state.load_counterfactual import LEVEL_S, LoadCounterfactual, load_rows
+from vpp.state.load_counterfactual import LEVEL_S, LoadCounterfactual, Shape, load_rows
 
 NOTHING = np.full(3, np.nan)
 FREE, HELD = np.zeros(3, dtype=np.bool_), np.array([False, True, False])
@@ -39,6 +39,10 @@ def snapshot() -> FleetState:
     return replace(state, connected=np.ones(3, dtype=np.bool_), quality=np.zeros(3, dtype=np.uint8))
 
 
+def flat(frozen_kw: float) -> Shape:
+    return lambda at_s: np.full(len(at_s), frozen_kw)
+
+
 def shown(at_s: float, building_kw: float, *, quality: Quality = Quality.GOOD) -> FleetState:
     qualities = np.array([Quality.GOOD, quality, Quality.GOOD], dtype=np.uint8)
     return replace(snapshot(), at_s=at_s, power_kw=np.array([7.0, building_kw, 50.0]), quality=qualities)
@@ -51,11 +55,18 @@ class Followed:
         self.loads = LoadCounterfactual(3)
 
     def at(
-        self, state: FleetState, frozen_kw: float, held: np.ndarray, *, number: int = 0, noted: np.ndarray = NOTHING
+        self,
+        state: FleetState,
+        frozen: float | Shape,
+        held: np.ndarray,
+        *,
+        number: int = 0,
+        noted: np.ndarray = NOTHING,
     ) -> float:
         """Take a snapshot and return what the building would take."""
+        shape = flat(frozen) if isinstance(frozen, float) else frozen
         self.loads.observe(state, held=held)
-        would = self.loads.would_kw(state, BUILDING, np.array([frozen_kw]), number=number, held=held, noted_kw=noted)
+        would = self.loads.would_kw(state, BUILDING, shape, number=number, held=held, noted_kw=noted)
         self.loads.end(np.array([False, True, False]), held=held)
         return float(would[0])
 
@@ -73,6 +84,35 @@ def test_an_ordered_load_goes_on_from_its_level_with_the_shape_of_its_days() -> 
     follow.at(shown(0.0, 880.0), 800.0, FREE)
     assert follow.at(shown(10.0, 700.0), 800.0, HELD) == pytest.approx(880.0)
     assert follow.at(shown(3600.0, 700.0), 720.0, HELD) == pytest.approx(880.0 * 0.9)
+
+
+@pytest.mark.parametrize("minutes_metered", [1, 5, 60])
+def test_a_load_that_falls_all_evening_goes_on_falling_from_where_it_was(minutes_metered: int) -> None:
+    """The level is a mean over minutes, so it is anchored where the baseline was these minutes ago."""
+    follow, fall_kw_s = Followed(), 8.0 / 60.0
+
+    def usual(at_s: np.ndarray) -> np.ndarray:
+        return 2600.0 - fall_kw_s * at_s
+
+    def real_kw(at_s: float) -> float:
+        return 1.1 * (2600.0 - fall_kw_s * at_s)
+
+    begin_s = 60.0 * (60 - minutes_metered)
+    for at_s in np.arange(begin_s, 3600.0, 10.0):
+        follow.at(shown(at_s, real_kw(at_s)), usual, FREE)
+    for at_s in (3600.0, 5400.0, 7200.0):
+        assert follow.at(shown(at_s, 900.0), usual, HELD) == pytest.approx(real_kw(at_s), rel=1e-6)
+
+
+def test_a_reading_counts_at_the_instant_it_was_taken() -> None:
+    follow = Followed()
+
+    def usual(at_s: np.ndarray) -> np.ndarray:
+        return 1000.0 - at_s
+
+    late = replace(shown(100.0, 940.0), power_at_s=np.array([100.0, 60.0, 100.0]))
+    follow.at(late, usual, FREE)
+    assert follow.at(shown(110.0, 500.0), usual, HELD) == pytest.approx(890.0)
 
 
 def test_after_its_release_the_counterfactual_goes_on_so_that_rebound_shows() -> None:
@@ -132,5 +172,5 @@ def test_loads_that_join_are_followed_from_then_on() -> None:
     loads.resize(3)
     state = shown(0.0, 640.0)
     loads.observe(state, held=FREE)
-    would = loads.would_kw(state, BUILDING, np.array([800.0]), number=0, held=FREE, noted_kw=NOTHING)
+    would = loads.would_kw(state, BUILDING, flat(800.0), number=0, held=FREE, noted_kw=NOTHING)
     assert would.tolist() == [640.0]

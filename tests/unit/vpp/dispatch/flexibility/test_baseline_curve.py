@@ -58,5 +58,6 @@ def test_rows_that_follow_their_own_meters_are_left_out_and_loads_lend_their_sha
     assert curve.courses.tolist() == [1]
     middle_s = GRID.start_s + 450.0
     assert curve.total_kw(middle_s) == pytest.approx(7.0)
-    assert curve.shape_kw(middle_s).tolist() == [10.0]
-    assert curve.shape_kw(middle_s + 450.0) == pytest.approx([15.0])
+    row, ahead_s = curve.shaped, np.array([0.0, 450.0, 900.0, 3.25 * 900.0, -450.0, -7200.0])
+    shape_kw = [float(curve.shape_kw(row, np.array([middle_s + s]))[0]) for s in ahead_s]
+    assert shape_kw == pytest.approx([10.0, 15.0, 20.0, 30.0, 5.0, 0.0]), "straight, before the first middle, too"
