@@ -5,7 +5,7 @@ and the progress of each running request; ``tick`` follows regulation signals un
 engine from the journal after a restart.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
@@ -141,9 +141,10 @@ class DispatchEngine:
             self.regulation.hear(batch)
             self.outbox.outcomes(batch, float(batch.at_s.max()))
 
-    def setpoints_kw(self) -> FloatArray:
-        """Return the setpoint of every row that is dispatched, NaN elsewhere, shape ``(n_resources,)``."""
-        return self._assignments.wanted_kw()
+    def setpoints_kw(self, only: Collection[str] | None = None) -> FloatArray:
+        """Return the setpoint of every row dispatched, ``only`` for some requests if given, NaN elsewhere."""
+        wanted_kw = self._assignments.wanted_kw()
+        return wanted_kw if only is None else np.where(self._requests.assigned_to(only), wanted_kw, np.nan)
 
     def as_if_free(self, state: FleetState) -> FleetState:
         """Return the snapshot with every commanded row at what it would take undispatched."""

@@ -25,7 +25,7 @@ from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.tracking_memory import TRACKING
 from vpp.domain.request import DispatchRequest, Product, RequestState
-from vpp.domain.telemetry import FloatArray, Quality, RowArray
+from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
 from vpp.fleet.fleet_state import FleetState
 
 
@@ -90,6 +90,11 @@ class RequestControl:
         """Return the ids of the requests to which a row is assigned."""
         owners = set(np.unique(self._assignments.columns.owner).tolist())
         return {request_id for request_id, number in self._numbers.items() if number in owners}
+
+    def assigned_to(self, request_ids: Iterable[str]) -> BoolArray:
+        """Return the rows that are assigned to any of some requests, shape ``(n_resources,)``."""
+        numbers = [self._numbers[request_id] for request_id in request_ids if request_id in self._numbers]
+        return np.isin(self._assignments.columns.owner, numbers)
 
     def forget(self, request_ids: Iterable[str]) -> None:
         """Drop what is remembered of requests without rows; their numbers are given again."""

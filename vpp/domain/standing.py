@@ -41,7 +41,7 @@ class StandingTerms:
         power_kw: Power that has to be available, above 0 in both directions.
         hours: Hours in which it has to be.
         longest_call_minutes: Longest call; one lies whole within the hours.
-        calls_a_day: Greatest number of calls that begin on one day.
+        calls_a_day: Greatest number of calls of this very area and direction that begin on one day.
         availability_cny_per_mw_h: Paid for a MW that is available for an hour, called or not.
         shortfall_cny_per_mw_h: Charged for a MW that is missing for an hour, beside the availability that is not paid.
         call_cny_per_kwh: Paid for a called kWh.
@@ -108,9 +108,10 @@ class AvailabilityDay:
     """What a standing commitment kept available on one day of Asia/Shanghai.
 
     Attributes:
-        starts_at: Begin of every quarter of an hour that was measured; those in which a request took the power are
-            none of them, nor those in which the service did not run.
-        available_kw: Power that could be called in each, with nine chances in ten.
+        starts_at: Begin of every quarter of an hour that was measured; those after the last call of the day are none of
+            them, nor those in which the service did not run.
+        available_kw: Power that could be called in each, with nine chances in ten, and what calls of the same direction
+            held inside the area.
         amounts_cny: Gross, penalty and net.
         shares: Parts by operator and site; ``energy_kwh`` is the power kept available times its hours.
     """

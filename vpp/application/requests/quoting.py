@@ -51,6 +51,7 @@ class Quoter:
 
     Attributes:
         quotes: Quotes on the fleet as it is.
+        quotes_apart: Quotes on snapshots or rows that no other question is about; each gathers its basis anew.
         windows: What was learnt of the errors of quotes.
     """
 
@@ -69,7 +70,7 @@ class Quoter:
         laws = self.windows.calibration
         self.quotes = QuoteCache(policy=policy, laws=laws, tariff=tariff)
         self._quotes_besides = QuoteCache(policy=policy, laws=laws, tariff=tariff)
-        self._quotes_drawn = QuoteCache(policy=policy, laws=laws, fresh_s=0.0, tariff=tariff)
+        self.quotes_apart = QuoteCache(policy=policy, laws=laws, fresh_s=0.0, tariff=tariff)
         self._engine = engine
         self._picture = picture
         self._participation = measurement.participation
@@ -122,7 +123,7 @@ class Quoter:
         )
         # A snapshot as if a request did not run, or a part of the fleet, must not be cached for others.
         if draft.drawn_ratio < 1.0:
-            answer = ask(self._quotes_drawn, eligible=rows & drawn_rows(draft, len(state)))
+            answer = ask(self.quotes_apart, eligible=rows & drawn_rows(draft, len(state)))
             answer = replace(answer, whole_kw=None if besides else ask(self.quotes, eligible=rows).p50_kw)
         else:
             alone = besides or among is not None

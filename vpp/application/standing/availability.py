@@ -1,8 +1,9 @@
 """Availability of standing commitments: measured every quarter of an hour of their hours, settled by the day.
 
 What counts is what a longest call that began then would have found, by the quote's own estimate with nine chances in
-ten. Of commitments that share an area, one counts only what those known before it leave. Quarters of an hour in which a
-request holds the power are settled as that request, not here.
+ten, had no request run. Calls of the direction use up energy meanwhile: where what they hold inside the area by their
+meters, with what a call would find in all other rows, is more, that counts. Of commitments that share an area, one
+counts only what those known before it leave, and none counts what is reserved for regulation.
 """
 
 import asyncio
@@ -25,9 +26,11 @@ from vpp.application.standing.availability_book import (
     availability_body,
     owners_of,
 )
-from vpp.domain.request import CITY
+from vpp.application.standing.power_in_use import PowerInUse
+from vpp.domain.request import CITY, Direction
 from vpp.domain.schedule import Schedule
 from vpp.domain.standing import AvailabilityDay, StandingCommitment, StandingTerms
+from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import floor_s, instant
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
 from vpp.fleet.calendar import numbered_day
@@ -35,6 +38,7 @@ from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.membership import membership_at
 from vpp.planning.calibration.cells import cell_of
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
+from vpp.planning.quote.quote_cache import QuoteCache
 from vpp.planning.reserve.availability import Available, available_now
 from vpp.ports import Journal
 from vpp.record.state_codec import StateTree
@@ -44,6 +48,9 @@ _log = structlog.get_logger(__name__)
 _AFTER_S = 120.0
 """Time after a quarter of an hour's begin at which it is measured: its plan is in force by then."""
 
+_AvailableTo = Callable[[StandingTerms], Available]
+"""What some terms find available."""
+
 
 class Availability:
     """Measures and settles what standing commitments keep available.
@@ -52,7 +59,8 @@ class Availability:
         picture: The fleet as it is known.
         quoter: Knows eligible rows, response rates and the errors of quotes.
         forecaster: Forecasts the load.
-        due: Returns the commitments whose hours an instant is in and whose power no request holds.
+        due: Returns the commitments whose power has to be available at an instant.
+        in_use: Returns what running requests use of the fleet on a snapshot.
         journal: Holds every measured quarter of an hour.
     """
 
@@ -63,12 +71,14 @@ class Availability:
         quoter: Quoter,
         forecaster: Forecaster,
         due: Callable[[float], Sequence[StandingCommitment]],
+        in_use: Callable[[FleetState], PowerInUse],
         journal: Journal,
     ) -> None:
         self._picture = picture
         self._quoter = quoter
         self._forecaster = forecaster
         self._due = due
+        self._in_use = in_use
         self._journal = journal
         self._book = AvailabilityBook()
 
@@ -92,7 +102,7 @@ class Availability:
         due = [one for one in self._due(state.at_s) if _is_known(one.terms.area, state)]
         if not due:
             return
-        for body in await asyncio.to_thread(self._measured, due, state, schedule):
+        for body in await asyncio.to_thread(self._measured, due, state, schedule, self._in_use(state)):
             self._journal.append(AVAILABILITY, state.at_s, body)
             self._book.follow(body)
 
@@ -102,43 +112,53 @@ class Availability:
         return [self._settled(commitment, number, days[number]) for number in sorted(days, reverse=True)]
 
     def _measured(
-        self, due: Sequence[StandingCommitment], state: FleetState, schedule: Schedule
+        self, due: Sequence[StandingCommitment], state: FleetState, schedule: Schedule, in_use: PowerInUse
     ) -> Sequence[dict[str, object]]:
         """Return the entry of each commitment; blocks."""
-        basis = self._quoter.quotes.basis(
+        directions = {one.terms.direction for one in due}
+        available = {one: self._available_in(state, schedule, in_use, one) for one in directions}
+        beside = {one: list(in_use.reserved_kw) for one in directions}
+        bodies = []
+        for commitment in due:
+            terms = commitment.terms
+            found = _left(terms, beside[terms.direction], available[terms.direction])
+            kept_kw = min(found.power_kw, terms.power_kw)
+            beside[terms.direction].append((terms.area, kept_kw))
+            bodies.append(_entry(commitment, found, kept_kw, state))
+        return bodies
+
+    def _available_in(
+        self, state: FleetState, schedule: Schedule, in_use: PowerInUse, direction: Direction
+    ) -> _AvailableTo:
+        """Return what counts as available to terms of a direction; blocks."""
+        free, held_kw, countable = in_use.free, in_use.held_kw[direction], self._quoter.countable(state, schedule)
+        quotes = self._quoter.quotes if free is state else self._quoter.quotes_apart
+        whole = self._basis(quotes, free, schedule, countable)
+        unused, holding = np.isnan(held_kw), None
+        if not unused.all():
+            holding = self._basis(self._quoter.quotes_apart, state, schedule, countable & unused)
+
+        def available(terms: StandingTerms) -> Available:
+            found = self._found(whole, terms, state)
+            if holding is None:
+                return found
+            return max(found, _with_held(self._found(holding, terms, state), held_kw, terms, state), key=_power_kw)
+
+        return available
+
+    def _basis(
+        self, quotes: QuoteCache, state: FleetState, schedule: Schedule, eligible: BoolArray
+    ) -> FlexibilityBasis:
+        return quotes.basis(
             state=state,
             forecast=self._forecaster.current(state),
             schedule=schedule,
             delivery_ratio=partial(self._quoter.delivery_ratio, state),
-            eligible=self._quoter.countable(state, schedule),
+            eligible=eligible,
         )
-        kept: list[tuple[StandingTerms, float]] = []
-        bodies = []
-        for commitment in due:
-            terms = commitment.terms
-            found = self._left(terms, kept, basis, state)
-            kept_kw = min(found.power_kw, terms.power_kw)
-            kept.append((terms, kept_kw))
-            bodies.append(_entry(commitment, found, kept_kw, state))
-        return bodies
 
-    def _left(
-        self,
-        terms: StandingTerms,
-        earlier: Sequence[tuple[StandingTerms, float]],
-        basis: FlexibilityBasis,
-        state: FleetState,
-    ) -> Available:
-        """Return what a call would find beside the power that commitments known before keep, each with its kW."""
-        beside = [(one.area, kw) for one, kw in earlier if one.direction is terms.direction]
-        found = self._available(terms, basis, state)
-        left_kw = found.power_kw - sum(kw for area, kw in beside if terms.area in {CITY, area})
-        if terms.area != CITY and any(area == CITY for area, _ in beside):
-            city = self._available(replace(terms, area=CITY), basis, state)
-            left_kw = min(left_kw, city.power_kw - sum(kw for _, kw in beside))
-        return replace(found, power_kw=max(left_kw, 0.0))
-
-    def _available(self, terms: StandingTerms, basis: FlexibilityBasis, state: FleetState) -> Available:
+    def _found(self, basis: FlexibilityBasis, terms: StandingTerms, state: FleetState) -> Available:
+        """Return what a call would find by a basis."""
         law = self._quoter.windows.calibration.law_in(
             cell_of(terms.area, terms.direction, start_s=state.at_s, now_s=state.at_s)
         )
@@ -162,6 +182,29 @@ class Availability:
             amounts_cny=amounts,
             shares=shares,
         )
+
+
+def _with_held(found: Available, held_kw: FloatArray, terms: StandingTerms, state: FleetState) -> Available:
+    """Return what was found in rows that serve none, and what the others hold inside the area."""
+    held = np.flatnonzero(state.index.in_area(terms.area) & (np.nan_to_num(held_kw) > 0.0))
+    return Available(
+        power_kw=found.power_kw + float(held_kw[held].sum()),
+        rows=np.concatenate([found.rows, held]),
+        row_kw=np.concatenate([found.row_kw, held_kw[held]]),
+    )
+
+
+def _power_kw(found: Available) -> float:
+    return found.power_kw
+
+
+def _left(terms: StandingTerms, beside: Sequence[tuple[str, float]], available: _AvailableTo) -> Available:
+    """Return what a call would find beside what is kept for others, each with its area and kW."""
+    found = available(terms)
+    left_kw = found.power_kw - sum(kw for area, kw in beside if terms.area in {CITY, area})
+    if terms.area != CITY and any(area == CITY for area, _ in beside):
+        left_kw = min(left_kw, available(replace(terms, area=CITY)).power_kw - sum(kw for _, kw in beside))
+    return replace(found, power_kw=max(left_kw, 0.0))
 
 
 def _amounts_cny(day: KeptDay, terms: StandingTerms) -> dict[str, Decimal]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from vpp.application.delivery.baseline_freezing import BaselineFreezing
 from vpp.application.delivery.measurement import Measurement
@@ -18,6 +19,7 @@ from vpp.application.requests.request_service import RequestService
 from vpp.application.requests.running_requests import RunningRequests
 from vpp.application.requests.shadow_quotes import ShadowQuotes
 from vpp.application.standing.availability import Availability
+from vpp.application.standing.power_in_use import PowerInUse
 from vpp.bootstrap.parts.core import Core
 from vpp.bootstrap.parts.standing import StandingParts
 from vpp.config import Settings
@@ -87,13 +89,10 @@ class RequestParts:
             book=engine.book, journal=journal, picture=picture, measurement=measurement, spared=sharing.spared
         )
         settlement = _settlement(core, measurement, freezing, announcements, verified_days=settings.verified_days)
-        availability = Availability(
-            picture=picture, quoter=quoter, forecaster=forecaster, due=standing.wanted.due, journal=journal
-        )
         return cls(
             measurement=measurement,
             standing=standing,
-            availability=standing.followed_by(availability),
+            availability=_availability(core, picture, quoter, forecaster, standing),
             quoter=quoter,
             announcements=announcements,
             settlement=settlement,
@@ -124,6 +123,21 @@ class RequestParts:
                 metered_until_s=lambda: core.means.final_until_s,
             ),
         )
+
+
+def _availability(
+    core: Core, picture: OperatingPicture, quoter: Quoter, forecaster: Forecaster, standing: StandingParts
+) -> Availability:
+    return standing.followed_by(
+        Availability(
+            picture=picture,
+            quoter=quoter,
+            forecaster=forecaster,
+            due=standing.wanted.due,
+            in_use=partial(PowerInUse.of, core.engine),
+            journal=core.store.journal,
+        )
+    )
 
 
 def _settlement(

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, RequestDraft
+from vpp.domain.telemetry import BoolArray
 from vpp.domain.timegrid import instant
 from vpp.fleet.fleet_state import FleetState
 from vpp.lab.bench.synthetic_city import NOW_S, City, CityMeter, city, plan_of, snapshot
@@ -34,7 +35,12 @@ def expected() -> Forecast:
 
 @cache
 def basis() -> FlexibilityBasis:
-    seen = FlexibilityInputs.of(now(), forecast=expected(), schedule=plan_of(now(), expected()))
+    return basis_among(None)
+
+
+def basis_among(eligible: BoolArray | None, state: FleetState | None = None) -> FlexibilityBasis:
+    plan = plan_of(now(), expected())
+    seen = FlexibilityInputs.of(state or now(), forecast=expected(), schedule=plan, eligible=eligible)
     return FlexibilityBasis.of(seen, np.full(len(now()), 0.95))
 
 

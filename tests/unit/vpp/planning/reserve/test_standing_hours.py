@@ -10,9 +10,9 @@ import pytest
 from vpp.domain.request import CITY, Direction
 from vpp.domain.standing import StandingCommitment, StandingHours, StandingTerms
 from vpp.domain.timegrid import TimeGrid
-from vpp.fleet.calendar import SHANGHAI, day_number
+from vpp.fleet.calendar import SHANGHAI
 from vpp.fleet.holidays import CHINA
-from vpp.planning.reserve.standing_hours import due_steps, in_hours, standing_demand
+from vpp.planning.reserve.standing_hours import StandingCall, due_steps, in_hours, standing_demand
 
 WEDNESDAY = datetime(2026, 7, 15, tzinfo=SHANGHAI).astimezone(UTC)
 NOON = StandingHours(from_hour=13.0, until_hour=15.0)
@@ -81,25 +81,29 @@ def test_a_commitment_holds_from_its_begin_to_its_end_or_until_it_is_ended() -> 
 
 
 def test_cuts_want_reserve_for_their_longest_call_and_raises_want_none() -> None:
-    wanted = standing_demand([commitment()], grid(), CHINA, called={})
+    wanted = standing_demand([commitment()], grid(), CHINA)
     assert hours_of(wanted.power_kw == 1000.0) == hours_of(in_hours(NOON, grid(), CHINA))
     assert wanted.missing_cny_per_kw_h.max() == pytest.approx(0.3), "100 not paid and 200 charged a MW and hour"
     assert wanted.sustain_h.max() == 2.0
-    short = standing_demand([commitment(longest_call_minutes=30.0)], grid(), CHINA, called={})
+    short = standing_demand([commitment(longest_call_minutes=30.0)], grid(), CHINA)
     assert short.sustain_h.max() == 0.5
-    assert not standing_demand([commitment(direction=Direction.DOWN)], grid(), CHINA, called={}).power_kw.any()
+    assert not standing_demand([commitment(direction=Direction.DOWN)], grid(), CHINA).power_kw.any()
 
 
 def test_two_commitments_at_once_want_both_powers_at_their_mean_price() -> None:
     dear = replace(commitment(power_kw=3000.0, availability_cny_per_mw_h=Decimal(500)), id="t")
-    wanted = standing_demand([commitment(), dear], grid(), CHINA, called={})
+    wanted = standing_demand([commitment(), dear], grid(), CHINA)
     assert wanted.power_kw.max() == 4000.0
     assert wanted.missing_cny_per_kw_h.max() == pytest.approx((0.3 * 1000 + 0.7 * 3000) / 4000)
 
 
 def test_a_day_whose_calls_are_used_up_wants_nothing_any_more() -> None:
-    today = int(day_number(WEDNESDAY.timestamp()))
-    wanted = standing_demand([commitment()], grid(hours=48.0), CHINA, called={"s": {today: 1}})
-    assert hours_of(wanted.power_kw > 0.0)[0] == 24.0 + 13.0
-    again = standing_demand([commitment(calls_a_day=2)], grid(), CHINA, called={"s": {today: 1}})
-    assert again.power_kw.max() == 1000.0
+    noon_s = (WEDNESDAY + timedelta(hours=13)).timestamp()
+    corners = [(noon_s - 300.0, 0.0), (noon_s, 400.0), (noon_s + 1800.0, 400.0), (noon_s + 2700.0, 0.0)]
+    call = StandingCall(area=CITY, direction=Direction.UP, start_s=noon_s, corners=corners)
+    wanted = standing_demand([commitment()], grid(hours=48.0), CHINA, calls=[call])
+    assert wanted.power_kw[52:56].tolist() == [600.0, 600.0, 600.0, 0.0], "held, begun to be released, released"
+    assert hours_of(wanted.power_kw[56:] > 0.0)[0] == 24.0 - 14.0 + 13.0
+    again = standing_demand([commitment(calls_a_day=2)], grid(hours=48.0), CHINA, calls=[call])
+    assert again.power_kw[55] == 1000.0
+    assert again.again[52:56].tolist() == [True, True, True, False]
