@@ -74,7 +74,7 @@ def verified_by(events: Iterable[Shown], *, now_s: float, valid_s: float) -> Ver
     valid = [one for one in events if math.isnan(one.at_s) or now_s - one.at_s <= valid_s]
     if not valid:
         return NOTHING
-    test = max((one for one in valid if one.is_test), key=lambda one: one.at_s, default=None)
+    test = max((one for one in valid if one.is_test), key=_by_time, default=None)
     kw = max(one.kw * _still(one, test) for one in valid)
     return Verified(
         kw=max(kw, 0.0), at_s=max((one.at_s for one in valid if not math.isnan(one.at_s)), default=math.nan)
@@ -89,15 +89,33 @@ def together(parts: Sequence[Verified]) -> Verified:
 
 
 def worth_keeping(events: Iterable[Shown]) -> Sequence[Shown]:
-    """Return the events that may still decide, oldest first: none later shows as much, or it is the last test."""
-    ordered = sorted(events, key=lambda one: (-math.inf if math.isnan(one.at_s) else one.at_s, one.kw))
+    """Return the events that may still decide, oldest first: the last test, and those that no later one outdoes."""
     kept: list[Shown] = []
-    greatest, tested = -math.inf, False
-    for one in reversed(ordered):
-        if one.kw > greatest or (one.is_test and not tested):
+    tested = False
+    for one in sorted(events, key=_by_time, reverse=True):
+        if (one.is_test and not tested) or not any(_outdoes(later, one) for later in kept):
             kept.append(one)
-        greatest, tested = max(greatest, one.kw), tested or one.is_test
+        tested = tested or one.is_test
     return kept[::-1]
+
+
+def _by_time(one: Shown) -> tuple[float, float, float]:
+    """Return the key of an order by time that leaves nothing open between events of one time."""
+    at_s, followed = (-math.inf if math.isnan(value) else value for value in (one.at_s, one.followed_ratio))
+    return at_s, one.kw, followed
+
+
+def _outdoes(later: Shown, one: Shown) -> bool:
+    """Return whether a later event counts for as much as another one as long as that counts, whatever tests leave."""
+    lasts = math.isnan(later.at_s) or not math.isnan(one.at_s)
+    return lasts and max(later.kw, 0.0) >= max(one.kw, 0.0) and _followed_by_all_kw(later) >= _followed_by_all_kw(one)
+
+
+def _followed_by_all_kw(one: Shown) -> float:
+    """Return the power an event would have shown if all had followed: what a bad test leaves is its share of this."""
+    if one.kw <= 0.0:
+        return 0.0
+    return one.kw / one.followed_ratio if one.followed_ratio > 0.0 else math.inf
 
 
 def _still(one: Shown, test: Shown | None) -> float:

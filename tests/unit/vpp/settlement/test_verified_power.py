@@ -1,6 +1,7 @@
 """What events have shown, and what the last test leaves of it."""
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -104,6 +105,45 @@ def test_only_what_may_still_decide_is_kept() -> None:
     best, last = Shown(kw=9.0, at_s=2.0), Shown(kw=4.0, at_s=8.0)
     assert worth_keeping([last, test, old_test, best]) == [best, test, last]
     assert worth_keeping([]) == []
+
+
+def test_what_a_bad_test_would_leave_more_of_is_kept() -> None:
+    half, whole = Shown(kw=9.0, at_s=1.0, followed_ratio=0.5), Shown(kw=10.0, at_s=2.0, followed_ratio=1.0)
+    assert worth_keeping([whole, half]) == [half, whole]
+    assert worth_keeping([replace(half, followed_ratio=0.9), whole]) == [whole]
+
+
+def test_an_event_that_never_expires_is_outdone_by_none_that_does() -> None:
+    lasting, dated = Shown(kw=5.0), Shown(kw=9.0, at_s=1.0)
+    assert worth_keeping([dated, lasting]) == [lasting, dated]
+    assert worth_keeping([lasting, replace(lasting, kw=4.0)]) == [lasting]
+
+
+def test_forgetting_changes_nothing_that_is_verified() -> None:
+    lots = random.Random(5)  # noqa: S311 - lots of a test
+
+    def some(count: int, after_s: float) -> list[Shown]:
+        return [
+            Shown(
+                kw=lots.choice([-1.0, 3.0, 9.0, 10.0]),
+                at_s=math.nan if after_s == 0.0 and lots.random() < 0.1 else after_s + lots.randrange(5),
+                followed_ratio=lots.choice([math.nan, 0.0, 0.3, 0.5, 1.0]),
+                is_test=lots.random() < 0.3,
+            )
+            for _ in range(count)
+        ]
+
+    for _ in range(2000):
+        past = [one if not math.isnan(one.at_s) else Shown(kw=one.kw) for one in some(5, 0.0)]
+        later = some(lots.randrange(3), 5.0)
+        for now_s in (6.0, 10.0, 13.0):
+            valid = {"now_s": now_s, "valid_s": 8.0}
+            assert verified_by([*worth_keeping(past), *later], **valid) == _like(verified_by([*past, *later], **valid))
+
+
+def _like(one: Verified) -> Verified:
+    """Return an equal of it, its unknown time included."""
+    return replace(one, at_s=pytest.approx(one.at_s, nan_ok=True))
 
 
 def test_areas_add_up_and_are_as_old_as_the_oldest() -> None:
