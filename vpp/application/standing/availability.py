@@ -178,7 +178,7 @@ class Availability:
             commitment_id=commitment.id,
             day=numbered_day(number),
             starts_at=tuple(instant(at_s) for at_s in day.start_s),
-            available_kw=tuple(day.available_kw),
+            available_kw=day.available_kw,
             amounts_cny=amounts,
             shares=shares,
         )

@@ -71,9 +71,9 @@ class Agreed:
         )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeptDay:
-    """One day of a commitment.
+    """One day of a commitment; another one takes its place with every quarter of an hour, for threads read it.
 
     Attributes:
         start_s: Begin of every measured quarter of an hour, epoch seconds.
@@ -83,9 +83,9 @@ class KeptDay:
         kept_kwh: Power that each kept available times its hours.
     """
 
-    start_s: list[float] = field(default_factory=list)
-    available_kw: list[float] = field(default_factory=list)
-    agreed: list[Agreed | None] = field(default_factory=list)
+    start_s: tuple[float, ...] = ()
+    available_kw: tuple[float, ...] = ()
+    agreed: tuple[Agreed | None, ...] = ()
     owner: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     kept_kwh: FloatArray = field(default_factory=lambda: np.zeros(0))
 
@@ -93,19 +93,21 @@ class KeptDay:
         """Return site and operator of each part, by their places in the fleet."""
         return [divmod(owner, _OWNERS) for owner in self.owner.tolist()]
 
-    def add(
+    def with_quarter(
         self, start_s: float, available_kw: float, agreed: Agreed | None, owner: IntArray, kept_kw: FloatArray
-    ) -> None:
-        """Take one quarter of an hour; one that is known already is left as it is."""
+    ) -> "KeptDay":
+        """Return the day with one quarter of an hour more; one that is known already is left as it is."""
         if start_s in self.start_s:
-            return
-        self.start_s.append(start_s)
-        self.available_kw.append(available_kw)
-        self.agreed.append(agreed)
+            return self
         owners, place = np.unique(np.concatenate([self.owner, owner]), return_inverse=True)
         kwh = np.concatenate([self.kept_kwh, kept_kw * (STEP_S / SECONDS_PER_HOUR)])
-        self.owner = owners
-        self.kept_kwh = np.asarray(np.bincount(place.ravel(), kwh, len(owners)), dtype=np.float64)
+        return KeptDay(
+            start_s=(*self.start_s, start_s),
+            available_kw=(*self.available_kw, available_kw),
+            agreed=(*self.agreed, agreed),
+            owner=owners,
+            kept_kwh=np.asarray(np.bincount(place.ravel(), kwh, len(owners)), dtype=np.float64),
+        )
 
 
 class AvailabilityBook:
@@ -115,22 +117,23 @@ class AvailabilityBook:
         self._days: dict[str, dict[int, KeptDay]] = {}
 
     def days(self, commitment_id: str) -> Mapping[int, KeptDay]:
-        """Return the days of a commitment that are known, in order."""
-        return self._days.get(commitment_id, {})
+        """Return the days of a commitment that are known, in order; from any thread, a copy."""
+        return dict(self._days.get(commitment_id, {}))
 
     def follow(self, body: Mapping[str, Any]) -> None:
         """Take the body of one entry."""
         start_s = float(body["start_s"])
         days = self._days.setdefault(str(body["id"]), {})
-        days.setdefault(int(day_number(start_s)), KeptDay()).add(
+        number = int(day_number(start_s))
+        days[number] = days.get(number, KeptDay()).with_quarter(
             start_s,
             float(body["available_kw"]),
             Agreed.read(body.get("agreed")),
             column_of(body["owner"], np.int64),
             column_of(body["kept_kw"], np.float64),
         )
-        for number in sorted(days)[:-KEPT_DAYS]:
-            del days[number]
+        for old in sorted(days)[:-KEPT_DAYS]:
+            del days[old]
 
     def forget(self, commitment_ids: Sequence[str]) -> None:
         """Drop the days of commitments that are forgotten."""
@@ -170,9 +173,9 @@ def _day_of(
     agreed: Sequence[Sequence[Any] | None] | None = None,
 ) -> KeptDay:
     return KeptDay(
-        start_s=start_s.tolist(),
-        available_kw=available_kw.tolist(),
-        agreed=[Agreed.read(one) for one in agreed or [None] * len(start_s)],
+        start_s=tuple(start_s.tolist()),
+        available_kw=tuple(available_kw.tolist()),
+        agreed=tuple(Agreed.read(one) for one in agreed or [None] * len(start_s)),
         owner=owner.copy(),
         kept_kwh=kept_kwh.copy(),
     )

@@ -32,9 +32,22 @@ def test_quarters_of_a_day_add_up_by_owner_and_one_counts_once() -> None:
     for one in (body(0), body(1, sites=(2, 5)), body(1, sites=(2, 5))):
         book.follow(one)
     day = book.days("s")[TODAY]
-    assert (day.start_s, day.available_kw) == ([NOON_S, NOON_S + 900.0], [100.0, 100.0])
+    assert (day.start_s, day.available_kw) == ((NOON_S, NOON_S + 900.0), (100.0, 100.0))
     assert day.places() == [(0, 1), (2, 3), (5, 6)]
     assert day.kept_kwh.tolist() == pytest.approx([12.5, 25.0, 12.5])
+
+
+def test_what_a_thread_has_begun_to_read_stays_as_it_was() -> None:
+    book = AvailabilityBook()
+    book.follow(body(0))
+    days = book.days("s")
+    day = days[TODAY]
+    book.follow(body(1, sites=(2, 5)))
+    book.follow(body(96))
+    assert list(days) == [TODAY]
+    assert (len(day.start_s), len(day.available_kw), len(day.agreed), len(day.owner)) == (1, 1, 1, 2)
+    assert day.kept_kwh.tolist() == pytest.approx([12.5, 12.5])
+    assert len(book.days("s")[TODAY].start_s) == 2
 
 
 def test_a_checkpoint_holds_everything() -> None:
@@ -68,4 +81,4 @@ def test_what_was_agreed_is_known_by_quarter_but_not_of_entries_and_checkpoints_
     for one in (book, loaded):
         one.follow(body(1))
         one.follow(body(2) | availability_body(dearer, NOON_S + 1800.0, 1.0, np.zeros(1, np.int64), np.ones(1)))
-        assert one.days("s")[TODAY].agreed == [None, Agreed.of(terms), Agreed.of(dearer.terms)]
+        assert one.days("s")[TODAY].agreed == (None, Agreed.of(terms), Agreed.of(dearer.terms))
