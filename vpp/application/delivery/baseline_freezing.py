@@ -10,6 +10,7 @@ from vpp.application.operating_picture import OperatingPicture
 from vpp.application.single_flight import SingleFlight
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import COMMITTED
+from vpp.domain.errors import ConflictError
 from vpp.domain.performance import Baseline
 from vpp.domain.request import DispatchRequest
 from vpp.domain.telemetry import BoolArray
@@ -58,6 +59,19 @@ class BaselineFreezing:
     async def freeze(self, request: DispatchRequest, *, late: bool = False) -> None:
         """Freeze the baseline of an accepted request; ``late`` where acceptance was long before this snapshot."""
         await self._freezing.answer(request.id, partial(self._freeze, request, late=late))
+
+    async def others_enlisted(self, request_id: str) -> None:
+        """Wait until every request that overlaps one has its rows: until then some of this one's may be about to go.
+
+        Raises:
+            ConflictError: One of them is still to be enlisted, and nobody is at it.
+        """
+        while missing := [
+            one for one in self._book.overlapping(request_id) if not self._measurement.has_baseline(one.id)
+        ]:
+            if not self.under_way(missing[0].id):
+                raise ConflictError(f"request {missing[0].id} is still to be given its devices; ask again in a minute")
+            await self.freeze(missing[0])
 
     async def lengthen(self, request: DispatchRequest) -> None:
         """Extend the baseline of a request that ends later; the part frozen before stays as it is."""

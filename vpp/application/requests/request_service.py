@@ -71,6 +71,7 @@ class RequestService:
             quote=self._quote_besides,
             ramp_minutes=engine.settings.requests.phases.ramp_minutes,
             freeze=freezing.lengthen,
+            others_enlisted=freezing.others_enlisted,
         )
 
     def all(self) -> Sequence[DispatchRequest]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from vpp.application.single_flight import SingleFlight
 from vpp.dispatch.engine import DispatchEngine
@@ -29,6 +30,7 @@ class RevisionService:
         quote: Answers a draft.
         ramp_minutes: Length of a ramp where a request names none.
         freeze: Lengthens the baseline of a request that ends later, and journals it.
+        others_enlisted: Waits until those that overlap a request, by its id, have their rows.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class RevisionService:
         quote: Quoting,
         ramp_minutes: float,
         freeze: Callable[[DispatchRequest], Awaitable[None]],
+        others_enlisted: Callable[[str], Awaitable[None]],
     ) -> None:
         self._clock = clock
         self._engine = engine
@@ -47,6 +50,7 @@ class RevisionService:
         self._quote = quote
         self._ramp_minutes = ramp_minutes
         self._freeze = freeze
+        self._others_enlisted = others_enlisted
         self._under_way: SingleFlight[Revision] = SingleFlight()
 
     async def revise(
@@ -87,14 +91,17 @@ class RevisionService:
     async def _answered(
         self, request_id: str, target_kw: float | None, end_at: datetime | None, *, actor: str, key: str | None
     ) -> Revision:
-        book, now = self._engine.book, self._clock.now()
-        draft = book.revisions.draft(request_id, target_kw=target_kw, end_at=end_at, now=now)
+        book = self._engine.book
+        asked = partial(book.revisions.draft, request_id, target_kw=target_kw, end_at=end_at)
+        if _asks_more(asked(now=self._clock.now()), book.get(request_id)):
+            await self._others_enlisted(request_id)
+        now = self._clock.now()
+        draft = asked(now=now)
         left = rest_of(draft, now, self._ramp_minutes)
         released = self._engine.as_if_free(self._state())
         quote = await asyncio.to_thread(self._quote, left, released, request_id)
         request = book.get(request_id)
-        if draft.target_kw <= (request.accepted_kw or 0.0) and draft.end_at <= request.draft.end_at:
-            # Nothing beyond the present commitment is asked.
+        if not _asks_more(draft, request):
             quote = replace(quote, verdict=Verdict.FEASIBLE)
         revision = Revision(
             number=len(request.revisions) + 1,
@@ -107,6 +114,11 @@ class RevisionService:
         )
         book.revisions.add(request_id, revision)
         return revision
+
+
+def _asks_more(draft: RequestDraft, request: DispatchRequest) -> bool:
+    """Return whether a draft asks for anything beyond the present commitment of a request."""
+    return draft.target_kw > (request.accepted_kw or 0.0) or draft.end_at > request.draft.end_at
 
 
 def rest_of(draft: RequestDraft, now: datetime, ramp_minutes: float) -> RequestDraft:

@@ -10,6 +10,7 @@ import pytest
 
 from vpp.application.delivery import baseline_freezing as module
 from vpp.application.delivery.baseline_freezing import BASELINE, BaselineFreezing
+from vpp.domain.errors import ConflictError
 from vpp.domain.request import RequestState
 from vpp.runtime.clock import VirtualClock
 
@@ -25,6 +26,9 @@ class _Measurement:
         self.computed: list[bool] = []
         self.entries: dict[str, int] = {}
         self.handed: tuple[str, list[bool]] | None = None
+
+    def has_baseline(self, request_id: str) -> bool:
+        return request_id in self.baselines
 
     def baseline(self, request: Any, state: object, schedule: object, *, late: bool) -> Any:  # noqa: ANN401 - doubles
         del state, schedule
@@ -115,6 +119,23 @@ async def test_a_request_that_is_cancelled_while_rows_are_divided_is_handed_none
     monkeypatch.setattr(made._book, "get", lambda _id: SimpleNamespace(state=RequestState.CANCELLED))
     await made.freeze(SimpleNamespace(id="r2", version=1))  # type: ignore[arg-type] # a request
     assert measurement.handed is None
+
+
+async def test_whoever_waits_for_those_that_overlap_a_request_waits_until_all_are_enlisted(
+    freezing: tuple[BaselineFreezing, _Measurement, _Entries], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, measurement, _ = freezing
+    newcomer: Any = SimpleNamespace(id="r2", version=1)
+    monkeypatch.setitem(ENDS_S, "r2", 900.0)
+    monkeypatch.setattr(made._book, "overlapping", lambda _id: (newcomer,), raising=False)
+    await made.freeze(REQUEST)
+    with pytest.raises(ConflictError, match="r2"):
+        await made.others_enlisted("r1")
+    enlisting = asyncio.create_task(made.freeze(newcomer))
+    await asyncio.sleep(0)
+    await made.others_enlisted("r1")
+    assert measurement.handed is not None
+    await enlisting
 
 
 async def test_a_baseline_is_lengthened_without_the_rows_that_were_handed_over_meanwhile(
