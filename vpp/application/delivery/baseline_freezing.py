@@ -18,6 +18,8 @@ from vpp.ports import Journal
 from vpp.settlement.revised_course import lengthened
 
 BASELINE = "baseline.issued"
+_LONGEST_WAIT_S = 900.0
+"""Longest wait for devices that do not come back after a restart, before rows are divided without them."""
 
 Spared = Callable[[DispatchRequest], Awaitable[Mapping[str, BoolArray]]]
 """Returns the rows that overlapping requests can spare for one, by their ids, shape ``(n_resources,)`` each."""
@@ -32,6 +34,7 @@ class BaselineFreezing:
         picture: The fleet as it is known.
         measurement: Computes and keeps them.
         spared: Says what overlapping requests can spare.
+        are_back: Says whether the devices of overlapping requests are back after a restart.
     """
 
     def __init__(
@@ -42,12 +45,15 @@ class BaselineFreezing:
         picture: OperatingPicture,
         measurement: Measurement,
         spared: Spared,
+        are_back: Callable[[DispatchRequest], bool],
     ) -> None:
         self._book = book
         self._journal = journal
         self._picture = picture
         self._measurement = measurement
         self._spared = spared
+        self._are_back = are_back
+        self._waiting_s: dict[str, float] = {}
         # One after the other: what one request enlists is no longer there for the next.
         self._enlisting = asyncio.Lock()
         self._freezing: SingleFlight[None] = SingleFlight()
@@ -59,6 +65,15 @@ class BaselineFreezing:
     async def freeze(self, request: DispatchRequest, *, late: bool = False) -> None:
         """Freeze the baseline of an accepted request; ``late`` where acceptance was long before this snapshot."""
         await self._freezing.answer(request.id, partial(self._freeze, request, late=late))
+
+    def is_ripe(self, request: DispatchRequest) -> bool:
+        """Return whether rows can be divided late: devices of those that overlap are back, or were waited for."""
+        now_s = self._picture.clock.now_s()
+        waited_s = now_s - self._waiting_s.setdefault(request.id, now_s)
+        ripe = waited_s >= _LONGEST_WAIT_S or self._are_back(request)
+        if ripe:
+            del self._waiting_s[request.id]
+        return ripe
 
     async def others_enlisted(self, request_id: str) -> None:
         """Wait until every request that overlaps one has its rows: until then some of this one's may be about to go.

@@ -203,9 +203,15 @@ class Settlement:
         """Freeze baselines that an acceptance could not, because the service ended between the two."""
         committed = [request for request in reversed(self._book.all()) if request.state in COMMITTED]
         # Of those that overlap, the one committed first keeps the rows it needs.
+        waiting: set[str] = set()
         for request in sorted(committed, key=accepted_at):
             missing = not self._measurement.has_baseline(request.id)
             if missing and not self._freezing.under_way(request.id):
+                if waiting & {one.id for one in self._book.overlapping(request.id)} or not self._freezing.is_ripe(
+                    request
+                ):
+                    waiting.add(request.id)
+                    continue
                 freeze = partial(self._freezing.freeze, request, late=True)
                 await self._runs.attempt(request.id, freeze, self._clock.now_s())
             elif request.revisions:

@@ -24,12 +24,15 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray
 from vpp.domain.timegrid import instant
 from vpp.fleet.fleet_state import FleetState
+from vpp.planning.flexibility.flexibility_inputs import usable_rows
 from vpp.state.eligibility import part_rows
 
 _TRIALS = 4
 _LEAST_STEP = 0.05
 _OVER_RATIO = 1.5
 """By how much more than what lacked a part that was too small is enlarged."""
+_BACK_RATIO = 0.9
+"""Least share of a request's devices that are metered before others are given any of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,19 @@ class AreaSharing:
         spared = await asyncio.to_thread(self._spared, request, others, self._scene())
         # A request that ramps has gone on moving rows while they were divided.
         return {other.id: spared[other.id] & ~self._moved(other, len(spared[other.id])) for other in others}
+
+    def are_back(self, request: DispatchRequest) -> bool:
+        """Return whether nearly all devices of the requests that overlap one are metered, so that they can be divided.
+
+        After a restart they come back one by one; until then nobody can tell what those requests need.
+        """
+        there = usable_rows(self._picture.state())
+        held = [self._measurement.portfolios.get(other.id) for other in self._engine.book.overlapping(request.id)]
+        return all(
+            int((fitted_flags(rows, len(there)) & there).sum()) >= _BACK_RATIO * int(rows.sum())
+            for rows in held
+            if rows is not None
+        )
 
     async def quote(self, request: DispatchRequest, others: Sequence[DispatchRequest]) -> Quote:
         """Return the quote of a request on the rows that ``others``, which overlap it, leave.

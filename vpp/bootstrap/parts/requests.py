@@ -86,7 +86,12 @@ class RequestParts:
         announcements = Announcements(journal=journal, news=core.news, clock=clock)
         sharing = AreaSharing(engine=engine, picture=picture, measurement=measurement, quoter=quoter)
         freezing = BaselineFreezing(
-            book=engine.book, journal=journal, picture=picture, measurement=measurement, spared=sharing.spared
+            book=engine.book,
+            journal=journal,
+            picture=picture,
+            measurement=measurement,
+            spared=sharing.spared,
+            are_back=sharing.are_back,
         )
         settlement = _settlement(core, measurement, freezing, announcements, verified_days=settings.verified_days)
         return cls(

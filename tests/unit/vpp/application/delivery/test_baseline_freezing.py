@@ -25,6 +25,7 @@ class _Measurement:
         self.baselines: dict[str, Any] = {}
         self.computed: list[bool] = []
         self.entries: dict[str, int] = {}
+        self.back = True
         self.handed: tuple[str, list[bool]] | None = None
 
     def has_baseline(self, request_id: str) -> bool:
@@ -65,7 +66,12 @@ def freezing(monkeypatch: pytest.MonkeyPatch) -> tuple[BaselineFreezing, _Measur
     picture: Any = SimpleNamespace(state=lambda: None, schedule=None, clock=VirtualClock(0.0))
     book.get = lambda request_id: SimpleNamespace(id=request_id, state=RequestState.SCHEDULED)
     made = BaselineFreezing(  # type: ignore[arg-type] # doubles
-        book=book, journal=entries, picture=picture, measurement=measurement, spared=measurement.spared
+        book=book,
+        journal=entries,
+        picture=picture,
+        measurement=measurement,
+        spared=measurement.spared,
+        are_back=lambda _: measurement.back,
     )
     return made, measurement, entries
 
@@ -81,6 +87,21 @@ async def test_a_baseline_is_computed_and_journalled_once_for_all_who_wait(
     assert (measurement.computed, entries) == ([False], [BASELINE])
     assert measurement.entries == {"r1": 1}
     assert not made.under_way("r1")
+
+
+async def test_rows_are_divided_late_once_devices_are_back_or_were_waited_for(
+    freezing: tuple[BaselineFreezing, _Measurement, _Entries],
+) -> None:
+    made, measurement, _ = freezing
+    clock: Any = made._picture.clock
+    assert made.is_ripe(REQUEST)
+    measurement.back = False
+    assert not made.is_ripe(REQUEST)
+    await clock.advance(899.0)
+    assert not made.is_ripe(REQUEST)
+    await clock.advance(900.0)
+    assert made.is_ripe(REQUEST)
+    assert not made.is_ripe(REQUEST), "each wait begins anew"
 
 
 async def test_a_baseline_is_lengthened_only_where_the_request_ends_later(

@@ -54,6 +54,8 @@ def sharing(
     now_s: float | None = None,
     quoter: object = None,
     moved: BoolArray | None = None,
+    connected: BoolArray | None = None,
+    portfolios: dict[str, BoolArray] | None = None,
 ) -> AreaSharing:
     start_s = DRAFT.start_at.timestamp()
     end_s = DRAFT.end_at.timestamp()
@@ -69,7 +71,14 @@ def sharing(
     )
     at_s = NOW.timestamp() if now_s is None else now_s
     moved = np.zeros(COUNT, dtype=np.bool_) if moved is None else moved
-    state = _Snapshot(index=INDEX, at_s=at_s, power_kw=np.linspace(0.0, 60.0, COUNT))
+    state = _Snapshot(
+        index=INDEX,
+        at_s=at_s,
+        power_kw=np.linspace(0.0, 60.0, COUNT),
+        connected=np.ones(COUNT, dtype=np.bool_) if connected is None else connected,
+        quality=np.zeros(COUNT, dtype=np.uint8),
+        troubles=np.zeros(COUNT, dtype=np.uint32),
+    )
     engine: Any = SimpleNamespace(
         book=SimpleNamespace(timetable=lambda _id: times, overlapping=lambda _id: (OTHER,)),
         in_force=SimpleNamespace(dispatched_since=lambda _at: moved.copy()),
@@ -80,7 +89,7 @@ def sharing(
     return AreaSharing(
         engine=engine,
         picture=picture,
-        measurement=SimpleNamespace(portfolios={}),  # type: ignore[arg-type] # a double: nobody is enlisted yet
+        measurement=SimpleNamespace(portfolios=portfolios or {}),  # type: ignore[arg-type] # a double
         quoter=quoter or _Quoter(most_kw),  # type: ignore[arg-type] # a double
     )
 
@@ -144,3 +153,14 @@ async def test_rows_that_are_moved_while_they_are_divided_are_not_spared() -> No
     spared = await sharing(1e6, due_kw=40.0, quoter=_Slow(1e6), moved=moved).spared(REQUEST)
     assert spared["first"].any()
     assert not (spared["first"] & moved).any()
+
+
+def test_devices_are_back_once_nearly_all_that_others_have_are_metered() -> None:
+    enlisted = np.zeros(COUNT, dtype=np.bool_)
+    enlisted[:40] = True
+    connected = np.zeros(COUNT, dtype=np.bool_)
+    portfolios = {OTHER.id: enlisted}
+    for back, are_back in ((0, False), (35, False), (36, True)):
+        connected[:back] = True
+        assert sharing(1e6, due_kw=1.0, connected=connected, portfolios=portfolios).are_back(REQUEST) is are_back
+    assert sharing(1e6, due_kw=1.0, connected=~enlisted).are_back(REQUEST), "nobody has any yet"
