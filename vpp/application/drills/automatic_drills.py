@@ -7,25 +7,16 @@ from dataclasses import dataclass
 
 import structlog
 
-from vpp.application.drills.drill_plan import DrillRules, Part, begins, in_turn
+from vpp.application.drills.drill_plan import DrillRules, Part, asked_kw, begins, drill_draft, in_turn
 from vpp.application.drills.drill_results import DrillResults, Found
 from vpp.application.loops.quarter_hours import every_quarter_hour
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.capability_declaration import CapabilityDeclaration
 from vpp.application.requests.request_service import RequestService
 from vpp.domain.errors import VppError
-from vpp.domain.request import (
-    CITY,
-    Direction,
-    DispatchRequest,
-    NoticeClass,
-    Product,
-    Purpose,
-    RequestDraft,
-    Verdict,
-)
-from vpp.domain.timegrid import floor_s, instant
-from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
+from vpp.domain.request import CITY, DispatchRequest, RequestDraft, Verdict
+from vpp.domain.timegrid import floor_s
+from vpp.domain.units import STEP_S
 from vpp.fleet.calendar import local_day
 
 _log = structlog.get_logger(__name__)
@@ -34,8 +25,6 @@ _AFTER_S = 210.0
 """Time after a quarter of an hour's begin: its plan is in force by then."""
 _AHEAD_STEPS = 2
 """Steps ahead in which the hold begins: after the notice of the class ``fast`` and the ramp."""
-_MORE_THAN_EXPECTED = 1.5
-"""A drawn part is asked for more than is expected of it, so that all it can give is committed: its own p50."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +84,7 @@ class AutomaticDrills:
         """Return a committed drill of an area, ``None`` where it has nothing to test or a call comes first."""
         service = self._acts.requests
         try:
-            target_kw = _MORE_THAN_EXPECTED * self._rules.share * await self._available_kw(part, start_s)
+            target_kw = asked_kw(await self._available_kw(part, start_s), self._rules.share)
             if not target_kw > 0.0:
                 return None
             drill, _ = await service.submit(self._draft(part, start_s, target_kw), key=None, actor=ACTOR)
@@ -114,18 +103,8 @@ class AutomaticDrills:
         return float(found.available_kw[found.grid.index_at(start_s)])
 
     def _draft(self, part: Part, start_s: float, target_kw: float) -> RequestDraft:
-        area, direction = part
-        return RequestDraft(
-            product=Product.PEAK_SHAVING if direction is Direction.UP else Product.VALLEY_FILLING,
-            direction=direction,
-            target_kw=target_kw,
-            area=area,
-            start_at=instant(start_s),
-            end_at=instant(start_s + SECONDS_PER_MINUTE * self._rules.minutes),
-            notice_class=NoticeClass.FAST,
-            purpose=Purpose.DRILL,
-            drawn_ratio=self._rules.share,
-        )
+        rules = self._rules
+        return drill_draft(part, target_kw=target_kw, start_s=start_s, minutes=rules.minutes, drawn_ratio=rules.share)
 
 
 def _tested_s(found: Found, requests: Sequence[DispatchRequest]) -> Mapping[Part, float]:

@@ -1,4 +1,4 @@
-"""Plan of drills: whether one begins now, by chance, and of which area and direction.
+"""Plan of drills: whether one begins now, by chance, of which area and direction, and what is asked of it.
 
 Times are drawn so that nobody can prepare for one: every quarter of an hour of the permitted hours has the same chance.
 What was tested longest ago is tested first, so each area and direction has its turn.
@@ -8,11 +8,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vpp.domain.request import Direction, DispatchRequest
-from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, STEP_S
+from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, Purpose, RequestDraft
+from vpp.domain.timegrid import instant
+from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S
 from vpp.fleet.calendar import SHANGHAI_OFFSET_S
 
 DAYS_PER_WEEK = 7.0
+_MORE_THAN_EXPECTED = 1.5
+"""A drawn part is asked for more than is expected of it, so that all it can give is committed: its own p50."""
 Part = tuple[str, Direction]
 """Area and direction."""
 
@@ -64,6 +67,35 @@ def begins(rules: DrillRules, requests: Iterable[DispatchRequest], start_s: floa
         for request in requests
     )
     return lately < math.ceil(rules.per_week)
+
+
+def asked_kw(available_kw: float, drawn_ratio: float) -> float:
+    """Return the power that a drawn part of an area is asked for, where the whole area has ``available_kw``."""
+    return _MORE_THAN_EXPECTED * drawn_ratio * available_kw
+
+
+def drill_draft(part: Part, *, target_kw: float, start_s: float, minutes: float, drawn_ratio: float) -> RequestDraft:
+    """Return the draft of a drill.
+
+    Args:
+        part: Area and direction.
+        target_kw: Power that is asked for.
+        start_s: Begin of its hold, epoch seconds.
+        minutes: Length of it.
+        drawn_ratio: Share of the area's devices that is drawn, above 0 to 1.
+    """
+    area, direction = part
+    return RequestDraft(
+        product=Product.PEAK_SHAVING if direction is Direction.UP else Product.VALLEY_FILLING,
+        direction=direction,
+        target_kw=target_kw,
+        area=area,
+        start_at=instant(start_s),
+        end_at=instant(start_s + SECONDS_PER_MINUTE * minutes),
+        notice_class=NoticeClass.FAST,
+        purpose=Purpose.DRILL,
+        drawn_ratio=drawn_ratio,
+    )
 
 
 def in_turn(

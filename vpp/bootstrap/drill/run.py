@@ -10,13 +10,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from vpp.application.drills.drill_plan import asked_kw, drill_draft
 from vpp.bootstrap.clocks import running_clock
 from vpp.bootstrap.drill.api_client import ApiClient
 from vpp.bootstrap.parts.programme import programme_in
 from vpp.bootstrap.runner import run
 from vpp.config import Settings
 from vpp.domain.errors import ConfigurationError
-from vpp.domain.request import Direction, NoticeClass, Product, Purpose, RequestState
+from vpp.domain.request import Direction, RequestState
 from vpp.domain.timegrid import floor_s, instant
 from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
 from vpp.fleet.calendar import local_day
@@ -24,8 +25,6 @@ from vpp.ports import Clock
 
 _STOPPED = 130
 _NOTICE_S = 15.0 * SECONDS_PER_MINUTE
-_MORE_THAN_EXPECTED = 1.5
-"""A drawn part is asked for more than is expected of it, so that all it can give is committed: its own p50."""
 _LOOK_S = 5.0
 _OVER = frozenset(
     {RequestState.SETTLED, RequestState.CANCELLED, RequestState.SUPERSEDED, RequestState.FAILED, RequestState.ABORTED}
@@ -113,18 +112,23 @@ class Drill:
     async def _body(self, start_s: float) -> dict[str, object]:
         options = self._options
         drawn = options.share if options.kw is None else 1.0
-        target_kw = options.kw or _MORE_THAN_EXPECTED * drawn * await self._available_kw(start_s)
-        up = options.direction is Direction.UP
+        draft = drill_draft(
+            (options.area, options.direction),
+            target_kw=options.kw or asked_kw(await self._available_kw(start_s), drawn),
+            start_s=start_s,
+            minutes=options.minutes,
+            drawn_ratio=drawn,
+        )
         return {
-            "purpose": Purpose.DRILL.value,
-            "drawn_ratio": drawn,
-            "product": (Product.PEAK_SHAVING if up else Product.VALLEY_FILLING).value,
-            "direction": options.direction.value,
-            "target_kw": target_kw,
-            "area": options.area,
-            "start_at": instant(start_s).isoformat(),
-            "end_at": instant(start_s + SECONDS_PER_MINUTE * options.minutes).isoformat(),
-            "notice_class": NoticeClass.FAST.value,
+            "purpose": draft.purpose.value,
+            "drawn_ratio": draft.drawn_ratio,
+            "product": draft.product.value,
+            "direction": draft.direction.value,
+            "target_kw": draft.target_kw,
+            "area": draft.area,
+            "start_at": draft.start_at.isoformat(),
+            "end_at": draft.end_at.isoformat(),
+            "notice_class": draft.notice_class.value,
         }
 
     async def _available_kw(self, start_s: float) -> float:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from tests.unit.vpp.dispatch.requests.parts import DRAFT, NOW
-from vpp.application.drills.drill_plan import DrillRules, begins, in_turn
-from vpp.domain.request import Direction, DispatchRequest, Purpose, RequestState
+from vpp.application.drills import automatic_drills
+from vpp.application.drills.drill_plan import DrillRules, asked_kw, begins, drill_draft, in_turn
+from vpp.bootstrap.drill import run
+from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, Purpose, RequestState
 
 UP, DOWN = Direction.UP, Direction.DOWN
 RULES = DrillRules(per_week=3.0)
@@ -64,3 +66,17 @@ def test_what_was_tested_longest_ago_is_first_and_lots_decide_among_the_untested
     ]
     draw = lots(0.9, 0.8, 0.1, 0.2)
     assert in_turn(("north", "south"), (UP, DOWN), {}, lambda: next(draw))[0] == ("south", UP)
+
+
+def test_a_drawn_part_is_asked_for_more_than_is_expected_of_it_by_the_service_as_by_the_command() -> None:
+    assert asked_kw(1000.0, 0.2) == pytest.approx(300.0)
+    draft = drill_draft(("north", DOWN), target_kw=300.0, start_s=NOON_S, minutes=15.0, drawn_ratio=0.2)
+    assert (draft.product, draft.purpose, draft.notice_class) == (
+        Product.VALLEY_FILLING,
+        Purpose.DRILL,
+        NoticeClass.FAST,
+    )
+    assert (draft.start_at.timestamp(), draft.end_at.timestamp()) == (NOON_S, NOON_S + 900.0)
+    for room in (automatic_drills, run):
+        assert room.asked_kw is asked_kw  # type: ignore[attr-defined]  # both by the one rule
+        assert room.drill_draft is drill_draft  # type: ignore[attr-defined]  # as above
