@@ -94,7 +94,7 @@ class Followed:
     """Moves of one tick.
 
     Attributes:
-        rows: Rows with a new power, each once, shape ``(r,)``.
+        rows: Rows with a new power, each once, but for those that take no command at present, shape ``(r,)``.
         power_kw: Their powers, net, load positive, shape ``(r,)``.
         wait: Rows to be commanded only when the others have moved: on the way a limit could be passed, ``(r,)``.
         base_kw: Sum of the rows without the signal.
@@ -169,6 +169,7 @@ class RegulationFollower:
         self._ev = index.is_class(ResourceClass.EV)
         self._stores = index.is_class(*STORING)
         self._taking = np.zeros(len(index), dtype=np.bool_)
+        self._pinned = np.zeros(len(index), dtype=np.bool_)
         self._top_kw = np.full(len(index), np.nan)
         self._width_kw = np.zeros(len(index))
         self._base_rows_kw = np.full(len(index), np.nan)
@@ -217,6 +218,7 @@ class RegulationFollower:
         self._seen_s = state.at_s
         self._remember(state, taking, elapsed_s)
         self._meet(taking, np.where(np.isnan(held_kw), base_kw, held_kw))
+        self._pinned = pinned
         self._taking, self._top_kw, self._width_kw = taking, high, np.where(taking, high - low, 0.0)
         self._base_rows_kw = np.where(taking, base_kw, np.nan)
         self._base_kw = float(np.where(pinned, base_kw, np.clip(base_kw, low, high))[taking].sum())
@@ -241,10 +243,12 @@ class RegulationFollower:
         target_kw = self._base_kw - asked_kw + self._bias_kw + self._correction.value_kw
         moves = self._halves.joined(self._order.tick(target_kw), self._order)
         low, high = self._order.range_kw
+        # What a row that is pinned does is known by its meter: nothing is asked of it, now or in a later tick.
+        commanded = ~self._pinned[moves.rows]
         return Followed(
-            rows=moves.rows.astype(np.int32),
-            power_kw=moves.power_kw,
-            wait=moves.wait,
+            rows=moves.rows[commanded].astype(np.int32),
+            power_kw=moves.power_kw[commanded],
+            wait=moves.wait[commanded],
             base_kw=self._base_kw,
             asked_kw=asked_kw,
             commanded_kw=self._base_kw - moves.total_kw,

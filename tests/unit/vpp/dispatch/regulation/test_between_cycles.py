@@ -151,3 +151,29 @@ def test_rows_of_others_and_rows_under_a_cap_are_left_alone() -> None:
     regulation.assignments.cap(np.array([1]), np.array([10.0]), np.zeros(1))
     told = regulation.tick(300.0)
     assert not np.isin([0, 1], told.rows).any()
+
+
+def test_a_row_that_takes_no_command_is_sent_none_between_two_cycles_either() -> None:
+    regulation, index = _Regulation(), _fleet()
+    follower = RegulationFollower(capacity_kw=400.0, tree=index.feeders, index=index, dispatch=SETTINGS)
+    nobody = np.zeros(COUNT, dtype=np.bool_)
+    silent = np.arange(COUNT) == 1
+    state = regulation.state
+
+    def refresh(pinned: np.ndarray) -> None:
+        zero, unknown = np.zeros(COUNT), np.full(COUNT, np.nan)
+        follower.refresh(
+            state, Reservation(holding=~nobody, base_kw=zero, held_kw=unknown, kept=nobody, pinned=pinned, shed=zero)
+        )
+
+    refresh(nobody)
+    follower.tick(AT_S, -300.0)
+    state.power_kw[:] = follower.power_kw
+    state.power_kw[1] += 30.0  # above what it was sent, so that its transformer is at its limit while others fall
+    refresh(silent)
+    followed = follower.tick(AT_S + 10.0, -300.0)
+    assert len(followed)
+    regulation.follower = follower
+    regulation.begin(followed)
+    moves = regulation.between.move("r", follower, follower.tick(AT_S + 12.0, -300.0))
+    assert 1 not in moves.rows
