@@ -27,7 +27,7 @@ from vpp.planning.flexibility.response_rate import ResponseRates
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.notices import calendar_notices
 from vpp.planning.quote.quote_cache import QuoteCache
-from vpp.planning.quote.signal_following import expected_score
+from vpp.planning.quote.signal_following import behind_s, expected_score
 from vpp.planning.tariff import Tariff
 from vpp.state.eligibility import drawn_rows
 
@@ -156,7 +156,7 @@ class Quoter:
         observed = self._engine.regulation
         period_s = fitted_rows(observed.cadence.period_s(), len(state))
         answer_s = fitted_rows(observed.answers.mean_s(), len(state)) + _TICK_S
-        return expected_score(period_s, answer_s, self.delivery_ratio(state))
+        return expected_score(period_s, behind_s(answer_s, state.index.nameplate), self.delivery_ratio(state))
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
         """Compare setpoints in force with their meters, now and then while a request runs."""

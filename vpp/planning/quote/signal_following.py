@@ -13,6 +13,8 @@ much of it a row loses follows from what has been observed of it, and from how f
 import numpy as np
 
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.nameplate import NameplateColumns
 
 TURN_S = 95.0
 """``sqrt(T1 * T2)`` of a fast signal, 150 s and 60 s (`vpp.lab.twin.signals.regd_like`)."""
@@ -24,6 +26,23 @@ _WHOLE_WAY = 2.0
 """A row is moved over its whole range, which is this many times the mean distance of a signal from nothing."""
 _DELAY_S = 300.0
 """Delay at which PJM's score of it is 0."""
+_LEAST_RAMP_KW_PER_MIN = 1.0
+"""As in the estimate of power (`vpp.dispatch.regulation.power_estimate`)."""
+
+
+def behind_s(answer_s: FloatArray, nameplate: NameplateColumns) -> FloatArray:
+    """Return the time by which rows are behind a signal, seconds, shape ``(n,)``.
+
+    The merit order moves a row over its whole way. While it ramps, every part of the way comes later than the one
+    before, in the mean by half the time of the whole.
+
+    Args:
+        answer_s: Time from a value of the signal until the row begins to move, seconds.
+        nameplate: Of the rows; where no ramp is stated they jump.
+    """
+    way_kw = np.maximum(nameplate.p_max_kw - nameplate.floor_kw, -nameplate.p_min_kw)
+    ramp_kw_per_s = np.maximum(nameplate.ramp_kw_per_min, _LEAST_RAMP_KW_PER_MIN) / SECONDS_PER_MINUTE
+    return np.asarray(answer_s + 0.5 * way_kw / ramp_kw_per_s)
 
 
 def expected_score(period_s: FloatArray, answer_s: FloatArray, followed_ratio: FloatArray) -> FloatArray:
@@ -31,7 +50,7 @@ def expected_score(period_s: FloatArray, answer_s: FloatArray, followed_ratio: F
 
     Args:
         period_s: Time between two readings of its meter, seconds, NaN where unknown, which is taken for the worst.
-        answer_s: Time from a value of the signal until the row is where it was sent, seconds.
+        answer_s: Time by which the row is behind the signal, in the mean over its way to where it is sent, seconds.
         followed_ratio: Share of its commands that it follows.
     """
     known_s = np.where(np.isnan(period_s), np.inf, period_s)

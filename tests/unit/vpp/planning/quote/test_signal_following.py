@@ -3,21 +3,28 @@
 import numpy as np
 import pytest
 
+from vpp.domain.resource import Adapter, Resource, ResourceClass
+from vpp.fleet.nameplate import NameplateColumns
 from vpp.lab.twin.signals import regd_like
-from vpp.planning.quote.signal_following import best_first, expected_score, mean_score
+from vpp.planning.quote.signal_following import behind_s, best_first, expected_score, mean_score
 from vpp.settlement.regulation_score import PjmScore, Trace
 
 ALL = np.ones(1)
 
 
-def scored(answer_s: float, period_s: float) -> float:
-    """Return PJM's score of two hours that are answered late and read once a period at many phases."""
+def scored(answer_s: float, period_s: float, ramp_s: float = 0.0) -> float:
+    """Return PJM's score of two hours that are answered late and read once a period at many phases.
+
+    Rows take ``ramp_s`` for their way, so that each change comes spread over that time.
+    """
     signal = regd_like(seed=5, duration_s=7400.0, step_s=1.0)
     at_s = np.arange(0.0, 7200.0, 4.0)
     answered = np.zeros(len(at_s))
     for phase_s in np.linspace(0.0, period_s, 50, endpoint=False):
         read_s = np.arange(phase_s - period_s, 7400.0, period_s)
-        answered += np.interp(at_s, read_s, signal.at(np.clip(read_s - answer_s, 0.0, 7399.0))) / 50.0
+        late_s = answer_s + np.linspace(0.0, ramp_s, 21)
+        sums = np.mean([signal.at(np.clip(read_s - one_s, 0.0, 7399.0)) for one_s in late_s], axis=0)
+        answered += np.interp(at_s, read_s, sums) / 50.0
     trace = Trace(time_s=at_s, signal_kw=signal.at(at_s), response_kw=answered, capacity_kw=1.0)
     return PjmScore().score(trace).total
 
@@ -26,6 +33,31 @@ def scored(answer_s: float, period_s: float) -> float:
 def test_the_expected_score_is_that_of_a_signal_answered_and_read_so(answer_s: float, period_s: float) -> None:
     expected = expected_score(np.array([period_s]), np.array([answer_s]), ALL)[0]
     assert expected == pytest.approx(scored(answer_s, period_s), abs=0.02)
+
+
+def battery(**changes: float) -> Resource:
+    given = {"p_min_kw": -100.0, "p_max_kw": 100.0, "capacity_kwh": 200.0} | changes
+    return Resource(
+        id="b",
+        site_id="s",
+        resource_class=ResourceClass.STORAGE,
+        adapter=Adapter.MODBUS,
+        address="b",
+        **given,  # type: ignore[arg-type]  # a test table
+    )
+
+
+@pytest.mark.parametrize("ramp_kw_per_min", [300.0, 600.0, 1200.0])
+def test_a_row_that_ramps_is_behind_by_half_its_way(ramp_kw_per_min: float) -> None:
+    plates = NameplateColumns((battery(ramp_kw_per_min=ramp_kw_per_min),))
+    expected = expected_score(np.array([4.0]), behind_s(np.array([4.0]), plates), ALL)[0]
+    assert expected == pytest.approx(scored(4.0, 4.0, ramp_s=60.0 * 100.0 / ramp_kw_per_min), abs=0.02)
+
+
+def test_a_row_without_a_stated_ramp_jumps_and_one_that_stands_nearly_still_scores_nothing() -> None:
+    jumps, still = (NameplateColumns((battery(**more),)) for more in ({}, {"ramp_kw_per_min": 0.0}))
+    assert behind_s(np.array([4.0]), jumps).tolist() == [4.0]
+    assert expected_score(np.array([4.0]), behind_s(np.array([4.0]), still), ALL)[0] == 0.0
 
 
 def test_it_falls_with_every_failing_and_is_never_above_one() -> None:
