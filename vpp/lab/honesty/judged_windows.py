@@ -1,6 +1,6 @@
 """Judged windows as columns: what was quoted for each, and what turned out to be deliverable."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
@@ -17,6 +17,12 @@ from vpp.fleet.calendar import DayCalendar, day_number, numbered_day
 from vpp.fleet.holidays import CHINA
 
 Names = npt.NDArray[np.str_]
+_DTYPES: Mapping[str, type[np.generic]] = {
+    "area": np.str_,
+    "learnt": np.bool_,
+    **dict.fromkeys(("seed", "steps", "direction", "notice", "block"), np.int64),
+}
+"""Types of columns that are no powers or instants."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +90,14 @@ class JudgedWindows:
 
     @classmethod
     def together(cls, parts: Sequence[Self]) -> Self:
-        """Return the windows of all parts, at least one."""
-        return cls(**{one.name: np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)})
+        """Return the windows of all parts."""
+        some = parts or [cls.nothing()]
+        return cls(**{one.name: np.concatenate([getattr(part, one.name) for part in some]) for one in fields(cls)})
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Return no windows."""
+        return cls(**{one.name: np.zeros(0, dtype=_DTYPES.get(one.name, np.float64)) for one in fields(cls)})
 
     def write(self, path: Path) -> None:
         """Write a Parquet file; raises OSError."""

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -88,11 +88,27 @@ def _checked(options: HonestyOptions) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / _COURSE
     if not path.exists():
-        path.write_text(json.dumps(options.course.body(), indent=1) + "\n", encoding="utf-8")
-    there, wanted = json.loads(path.read_bytes()), options.course.body()
+        written = path.with_suffix(".new")
+        written.write_text(json.dumps(options.course.body(), indent=1) + "\n", encoding="utf-8")
+        written.replace(path)
+    there, wanted = _course_in(path), options.course.body()
     for name, value in wanted.items():
         if there.get(name) != value:
             raise InputError("--out", f"{options.out}, a run with {name} = {there.get(name)}", f"{name} = {value}")
+
+
+def _course_in(path: Path) -> Mapping[str, Any]:
+    """Return the course that a folder belongs to."""
+    try:
+        there = json.loads(path.read_bytes())
+    except ValueError:
+        there = None
+    if not isinstance(there, dict):
+        accepted = (
+            "a folder whose course.json is whole; delete that file if you know that the results are of this course"
+        )
+        raise InputError("--out", f"{path}, which is cut off or no JSON object", accepted)
+    return there
 
 
 def _played(options: HonestyOptions, console: Console) -> bool:

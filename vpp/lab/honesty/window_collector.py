@@ -71,7 +71,7 @@ class WindowCollector:
             del self._open[start_s]
 
     def windows(self) -> JudgedWindows:
-        """Return all windows collected so far, at least one."""
+        """Return all windows collected so far."""
         return JudgedWindows.together(self._parts)
 
     def _judged(self, known: KnownWindow) -> Iterator[JudgedWindows]:

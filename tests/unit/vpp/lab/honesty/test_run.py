@@ -11,6 +11,7 @@ from tests.unit.vpp.lab.honesty.windows import windows
 from vpp.domain.errors import InputError
 from vpp.lab.honesty.run import HonestyOptions, run_honesty
 from vpp.lab.honesty.stretch import stretches_of
+from vpp.lab.honesty.window_collector import WindowCollector
 
 
 def options(out: Path, **changed: object) -> HonestyOptions:
@@ -35,6 +36,23 @@ def test_a_folder_of_another_course_is_refused(tmp_path: Path, changed: dict[str
     (tmp_path / "course.json").write_text(json.dumps(COURSE.body()))
     with pytest.raises(InputError, match=f"--out.*{next(iter(changed))}"):
         run_honesty(options(tmp_path, **changed), as_json=False)
+
+
+@pytest.mark.parametrize("content", [json.dumps(COURSE.body())[:-20], "", "[]", "\xff"])
+def test_a_course_that_was_cut_off_is_named_with_what_to_do(tmp_path: Path, content: str) -> None:
+    (tmp_path / "course.json").write_text(content, encoding="latin-1")
+    with pytest.raises(InputError, match=r"--out.*course\.json.*delete that file"):
+        run_honesty(options(tmp_path), as_json=False)
+
+
+def test_a_run_in_which_no_window_became_known_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (stretch,) = stretches_of(COURSE, seed=1, days=2, out=tmp_path)
+    stretch.folder.mkdir(parents=True)
+    totals = {"days": 2, "left_out": {}, "promises_broken": 0, "sessions": 10, "caps_broken": 0}
+    (stretch.folder / "result.json").write_text(json.dumps({"totals": totals, "calls": []}))
+    WindowCollector(seed=1, from_s=0.0, until_s=1.0).windows().write(stretch.folder / "windows.parquet")
+    assert run_honesty(options(tmp_path), as_json=True) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["windows"] == 0
 
 
 @pytest.mark.parametrize("changed", [{"world": "mars"}, {"preset": "atlantis"}])
