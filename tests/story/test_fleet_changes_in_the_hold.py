@@ -12,7 +12,7 @@ from vpp.bootstrap.replay import Replay
 from vpp.dispatch.dispatch_memory import DispatchMemory
 from vpp.domain.errors import InputError
 from vpp.domain.request import DispatchRequest, Product, RequestState
-from vpp.domain.resource import Resource
+from vpp.domain.resource import Resource, ResourceClass
 from vpp.domain.telemetry import RowArray
 from vpp.lab.twin.signals import regd_like
 from vpp.record.columns import column_of
@@ -176,6 +176,32 @@ async def test_a_moved_site_counts_at_its_new_transformer_at_once(city: VirtualC
     state = city.plant.fleet()
     shown_kw = now.feeders.load_kw(np.where(now.site_code == 0, state.power_kw, 0.0))
     assert shown_kw[place] == pytest.approx(np.nansum(state.power_kw[rows]) + now.feeders.base_kw[place], abs=1e-6)
+    await _finished(city, request)
+
+
+async def test_a_site_that_moves_behind_a_tight_transformer_is_held_to_its_limit(city: VirtualCity) -> None:
+    request = await _holding(city, share=0.2)
+    index, state = city.service.core.engine.index, city.plant.fleet()
+    charging_kw = np.where(index.is_class(ResourceClass.EV), np.nan_to_num(state.power_kw), 0.0)
+    by_site_kw = np.bincount(index.site_code, weights=charging_kw, minlength=len(index.sites))
+    moved = int(by_site_kw.argmax())
+    site = index.sites[moved]
+    place, other = next((i, t) for i, t in enumerate(index.transformers) if t.id != site.transformer_id)
+    there = index.site_code == moved
+    sum_kw = index.feeders.load_kw(state.power_kw)[place] + np.nansum(state.power_kw[there])
+    limit_kw = float(sum_kw - by_site_kw[moved] / 2.0)
+    await city.plant.put_member(replace(other, limit_kw=limit_kw), actor=_ACTOR)
+    await city.plant.put_member(replace(site, transformer_id=other.id), actor=_ACTOR)
+    for _ in range(60):
+        await city.cycle()
+        if city.plant.fleet().index.feeders.load_kw(city.plant.fleet().power_kw)[place] <= limit_kw:
+            break
+    for _ in range(60):
+        await city.cycle()
+        state = city.plant.fleet()
+        assert state.index.feeders.load_kw(state.power_kw)[place] <= limit_kw
+    stronger_kw = other.limit_kw + 2.0 * sum_kw
+    await city.plant.put_member(replace(other, limit_kw=float(stronger_kw)), actor=_ACTOR)
     await _finished(city, request)
 
 
