@@ -29,7 +29,7 @@ FAR_TOO_MUCH_KW, MINUTES, LEAST_SCORE = 1e6, 15.0, 0.85
 """One battery that refuses is missed for twenty seconds, and there are ten."""
 SHARE = 0.35
 """Part of the offer that is asked for, so that storage alone is enough."""
-WANTED_SCORE = 0.972
+WANTED_SCORE = 0.968
 """What storage is expected to reach here, and stations that are read once a minute are not."""
 
 
