@@ -20,7 +20,7 @@ from vpp.record.stored_body import StoredBody, stored_body
 from vpp.record.stored_entry import StoredEntry
 from vpp.storage.segments.reading import first_link, stored_entries
 from vpp.storage.segments.salvage import Lost, salvaged_entries
-from vpp.storage.segments.shelf import SegmentShelf, folder_beside
+from vpp.storage.segments.shelf import SegmentShelf
 from vpp.storage.segments.vouching import Vouching
 from vpp.storage.sql import journal, storing
 from vpp.storage.subjects import SqlSubjects
@@ -59,7 +59,7 @@ class SqlJournal:
     """
 
     def __init__(self, engine: sa.Engine, archive: Path | None = None) -> None:
-        self.shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
+        self.shelf = SegmentShelf.of(engine, archive)
         self._subjects = SqlSubjects(engine)
         self._engine = engine
         self._sequence, self._sha256 = _head(engine, self.shelf)
@@ -235,7 +235,7 @@ def verify(engine: sa.Engine, archive: Path | None = None) -> VerifiedChain:
     Raises:
         AuditError: Names the first sequence number whose hash or place is wrong, or a segment that is.
     """
-    shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
+    shelf = SegmentShelf.of(engine, archive)
     first, sha256 = first_link(shelf)
     segments, expected, vouching = shelf.all(), first - 1, Vouching(first, sha256)
     redacted, unlike = set[tuple[int, str]](), dict[int, str]()

@@ -13,7 +13,7 @@ from vpp.record.heads import SignedHead
 from vpp.record.verification import FindingKind
 from vpp.storage.anchor.chain_walk import Gap, Walk
 from vpp.storage.segments.reading import stored_entries
-from vpp.storage.segments.shelf import SegmentShelf, folder_beside
+from vpp.storage.segments.shelf import SegmentShelf
 
 
 def without_accepted(
@@ -29,7 +29,7 @@ def without_accepted(
             after it, so that a second change is no accepted one.
         archive: Folder of the segments; ``None`` for the one beside an SQLite file.
     """
-    shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
+    shelf = SegmentShelf.of(engine, archive)
     accepted = {
         (fault.get("kind"), fault.get("sequence"), fault.get("sha256"))
         for head in restores

@@ -20,7 +20,7 @@ from vpp.record.stored_body import StoredBody, read_body
 from vpp.record.stored_entry import StoredEntry
 from vpp.storage.segments.manifest import manifest_of
 from vpp.storage.segments.reading import first_link, stored_entry
-from vpp.storage.segments.shelf import Segment, SegmentError, SegmentShelf, folder_beside, segment_after
+from vpp.storage.segments.shelf import Segment, SegmentError, SegmentShelf, segment_after
 from vpp.storage.segments.vouching import KINDS, Statement, Vouching
 from vpp.storage.sql import journal
 
@@ -113,7 +113,7 @@ def walk(
         progress: Called after every page.
         archive: Folder of the segments; ``None`` for the one beside an SQLite file.
     """
-    shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
+    shelf = SegmentShelf.of(engine, archive)
     walked = Walk()
     with _stopping(walked):
         first, before_sha256 = first_link(shelf)

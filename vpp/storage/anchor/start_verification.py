@@ -23,7 +23,7 @@ from vpp.storage.anchor.chain_walk import Progress, Walk, walk_table
 from vpp.storage.anchor.redacted import without_redacted
 from vpp.storage.anchor.verification import AnchorPlace, Comparison, verify_record
 from vpp.storage.segments.manifest import manifest_of
-from vpp.storage.segments.shelf import Segment, SegmentError, SegmentShelf, folder_beside
+from vpp.storage.segments.shelf import Segment, SegmentError, SegmentShelf
 
 _MOST_THREADS: Final = 4
 """Files that are hashed at a time; the hash leaves the interpreter to others."""
@@ -44,7 +44,7 @@ def verify_start(engine: sa.Engine, place: AnchorPlace, progress: Progress = lam
 
 def _by_digest(engine: sa.Engine, place: AnchorPlace, progress: Progress) -> Verification | None:
     """Return what is found without reading archived entries, ``None`` where that cannot be decided."""
-    shelf = SegmentShelf(engine, place.archive or folder_beside(engine.url))
+    shelf = SegmentShelf.of(engine, place.archive)
     segments = shelf.all()
     if not segments:
         return None

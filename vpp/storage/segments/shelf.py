@@ -68,6 +68,11 @@ class SegmentShelf:
         self._engine = engine
         self.folder = folder
 
+    @classmethod
+    def of(cls, engine: sa.Engine, archive: Path | None) -> "SegmentShelf":
+        """Return the shelf in a folder; ``None`` for the one beside an SQLite file."""
+        return cls(engine, archive or folder_beside(engine.url))
+
     def all(self) -> Sequence[Segment]:
         """Return every segment, oldest first."""
         rows = sa.select(archived_segments).order_by(archived_segments.c.first)
