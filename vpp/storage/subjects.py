@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from time import monotonic, sleep
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,22 +31,28 @@ from vpp.storage.sql import (
 _AT_ONCE = 500
 _MOST_KNOWN = 500_000
 """Names whose tokens are in memory; those of ended sessions are not."""
+_ESCAPE = "\ue000"
+"""A character for private use, which stands before a digit in stored names."""
 _WHAT = "the names beside the journal"
-_REWRITTEN = tuple(
-    table.name
-    for table in (
-        subjects,
-        registry,
-        registry_history,
-        registry_unrecorded,
-        journal,
-        checkpoints,
-        torn_entries,
-        telemetry_frames,
-        interval_frames,
-    )
+_REWRITTEN = (
+    subjects,
+    registry,
+    registry_history,
+    registry_unrecorded,
+    journal,
+    checkpoints,
+    torn_entries,
+    telemetry_frames,
+    interval_frames,
 )
 """Tables from which an erasure deletes or changes rows."""
+_PATIENCE_WALL_S, _LOOK_WALL_S = 10.0, 0.1
+"""Longest time that other sessions are waited for, and time between two looks."""
+_READERS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " AND backend_type = 'client backend' AND backend_xmin IS NOT NULL"
+)
+"""Other sessions that may still see rows deleted meanwhile, which PostgreSQL keeps for them."""
 
 
 class SqlSubjects:
@@ -95,7 +102,7 @@ class SqlSubjects:
         """Insert the names of entries not written yet, within the transaction of these; return how many."""
         with self._guard:
             rows = [
-                {"token": s.token, "kind": s.kind.value, "salt": s.salt, "name": s.text, "sequence": sequence}
+                {"token": s.token, "kind": s.kind.value, "salt": s.salt, "name": _stored(s.text), "sequence": sequence}
                 for sequence, s in self._pending
             ]
         if rows:
@@ -129,10 +136,11 @@ def first_sealed(engine: sa.Engine) -> int:
 
 def tokens_of(engine: sa.Engine, kind: SubjectKind, names: Sequence[str], *, whole: bool = True) -> list[str]:
     """Return the tokens of some names; where they need not be ``whole``, also of names that go on after a colon."""
-    chosen: sa.ColumnElement[bool] = subjects.c.name.in_(names)
+    stored = [_stored(name) for name in names]
+    chosen: sa.ColumnElement[bool] = subjects.c.name.in_(stored)
     if not whole:
         # LIKE, which SQLite compares without case, would find the sessions of other stations.
-        begins = (sa.func.substr(subjects.c.name, 1, len(name) + 1) == f"{name}:" for name in names)
+        begins = (sa.func.substr(subjects.c.name, 1, len(name) + 1) == f"{name}:" for name in stored)
         chosen = sa.or_(chosen, *begins)
     tokens = sa.select(subjects.c.token).where((subjects.c.kind == kind.value) & chosen)
     with storing(_WHAT), engine.connect() as connection:
@@ -146,22 +154,54 @@ def erase(connection: sa.Connection, tokens: Sequence[str]) -> None:
 
 
 def overwrite_free_pages(engine: sa.Engine) -> None:
-    """Leave no deleted name in the files of the database: free pages and write-ahead log are rewritten."""
-    if engine.dialect.name != "sqlite":
-        with storing(_WHAT), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(sa.text(f"VACUUM FULL {', '.join(_REWRITTEN)}"))
-        return
+    """Leave no deleted name in the files of the database.
+
+    Free pages are rewritten, SQLite's write-ahead log with them, and what PostgreSQL has noted of columns for its plans
+    is taken away; it notes it again of what is left.
+
+    Raises:
+        StorageError: Another process reads the database, or it cannot be reached now.
+    """
+    try:
+        with storing(_WHAT):
+            (_rewrite_sqlite if engine.dialect.name == "sqlite" else _rewrite_postgresql)(engine)
+    except (sqlite3.Error, StorageError) as error:
+        raise StorageError(
+            f"{_WHAT} are erased, but their traces in the files are not: {error}; erase again"
+        ) from error
+
+
+def _rewrite_sqlite(engine: sa.Engine) -> None:
     # By the driver itself: the engine begins a transaction with every connection, and SQLite vacuums outside of any.
-    with storing(_WHAT), closing(engine.raw_connection()) as raw:
-        try:
-            raw.cursor().execute("VACUUM")
-            (busy, *_) = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise sqlite3.OperationalError("another process reads it")
-        except sqlite3.Error as error:
-            raise StorageError(
-                f"{_WHAT} are erased, but their traces in the file are not: {error}; erase again"
-            ) from error
+    with closing(engine.raw_connection()) as raw:
+        raw.cursor().execute("VACUUM")
+        (busy, *_) = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("another process reads it")
+
+
+def _rewrite_postgresql(engine: sa.Engine) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.detach()  # its time-out ends with it
+        connection.exec_driver_sql(f"SET lock_timeout = '{_PATIENCE_WALL_S:g}s'")
+        _await_readers(connection)
+        for table in _REWRITTEN:
+            texts = [one for one in table.columns if isinstance(one.type, sa.String) and not one.primary_key]
+            # A column of the same type has its rows untouched, and its statistics dropped.
+            same = (f"ALTER {one.name} TYPE {one.type.compile(engine.dialect)}" for one in texts)
+            if texts:
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} {', '.join(same)}")
+        names = ", ".join(table.name for table in _REWRITTEN)
+        connection.exec_driver_sql(f"VACUUM FULL {names}, pg_catalog.pg_statistic")
+
+
+def _await_readers(connection: sa.Connection) -> None:
+    """Return once no other session reads the database; raises StorageError where one goes on."""
+    end = monotonic() + _PATIENCE_WALL_S
+    while connection.exec_driver_sql(_READERS).scalar():
+        if monotonic() > end:
+            raise StorageError("another process reads it")
+        sleep(_LOOK_WALL_S)
 
 
 def altered(engine: sa.Engine) -> list[str]:
@@ -181,5 +221,15 @@ def _ended(kind: str, body: Mapping[str, object]) -> Iterator[str]:
             yield str(event["session_id"])
 
 
+def _stored(text: str) -> str:
+    """Return a name as it is stored: PostgreSQL takes no zero character, which a station may put into an id."""
+    return text.replace(_ESCAPE, f"{_ESCAPE}1").replace("\0", f"{_ESCAPE}0")
+
+
+def _read(stored: str) -> str:
+    """Return the name that was stored."""
+    return stored.replace(f"{_ESCAPE}0", "\0").replace(f"{_ESCAPE}1", _ESCAPE)
+
+
 def _subject(row: Any) -> Subject:  # noqa: ANN401 - a row of the table
-    return Subject(token=row.token, kind=SubjectKind(row.kind), salt=bytes(row.salt), text=row.name)
+    return Subject(token=row.token, kind=SubjectKind(row.kind), salt=bytes(row.salt), text=_read(row.name))

@@ -1,6 +1,5 @@
 """The journal's table keeps what a restart needs, the archive the rest; a failure is told and holds nobody up."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,9 @@ from vpp.application.recovery.archiving import Archiving
 from vpp.runtime.clock import VirtualClock
 from vpp.storage.journal import SqlJournal, verify
 from vpp.storage.segments.archive import RecordArchive, SegmentRules
-from vpp.storage.sql import journal, open_database
+from vpp.storage.sql import journal
 
 DAY_S = 86_400.0
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'vpp.sqlite3'}")
-    yield engine
-    engine.dispose()
 
 
 class Plant:
@@ -83,6 +75,7 @@ async def test_what_lies_before_the_oldest_checkpoint_is_archived_and_its_own_en
     assert verify(engine).first == 1
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 async def test_with_a_retention_disk_is_flat(engine: sa.Engine) -> None:
     plant = Plant(engine, keep_days=5.0)
     sizes = []

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.story.town import BEGIN_S, INDEX, resting
+from tests.unit.vpp.stored import stored_bytes
 from vpp.bootstrap.leadership.following import Following
 from vpp.bootstrap.parts.restoration import recovered_of
 from vpp.bootstrap.record import erasure_work
@@ -103,16 +104,20 @@ async def lived(settings: Settings, *, asked: bool = True) -> str:
         return request.id
 
 
-def settings_of(folder: Path) -> Settings:
-    return Settings.load(data_dir=folder / "data", record_key=folder / "key.pem", record_heads=folder / "heads")
+@pytest.fixture
+def settings(tmp_path: Path, url: str) -> Settings:
+    places = {"record_key": tmp_path / "key.pem", "record_heads": tmp_path / "heads"}
+    return Settings.load(data_dir=tmp_path / "data", db_url=url, **places)
 
 
-def bytes_of(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+def bytes_of(settings: Settings) -> bytes:
+    engine = open_database(settings.database_url)
+    found = stored_bytes(engine, settings.data_dir.parent)
+    engine.dispose()
+    return found
 
 
-async def test_names_survive_a_restart_and_stand_in_no_entry(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+async def test_names_survive_a_restart_and_stand_in_no_entry(settings: Settings) -> None:
     request_id = await lived(settings)
     async with running(settings, BEGIN_S + 600.0) as (service, clock):
         await cycle(service, clock)
@@ -124,8 +129,7 @@ async def test_names_survive_a_restart_and_stand_in_no_entry(tmp_path: Path) -> 
         assert name not in entries
 
 
-async def test_a_standby_shows_the_names_of_actors(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+async def test_a_standby_shows_the_names_of_actors(settings: Settings) -> None:
     request_id = await lived(settings)
     following = Following(settings, MachineTime())
     following.catch_up()
@@ -136,26 +140,24 @@ async def test_a_standby_shows_the_names_of_actors(tmp_path: Path) -> None:
     following.close()
 
 
-async def test_a_driver_is_erased_from_every_file(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+async def test_a_driver_is_erased_from_every_file(settings: Settings) -> None:
     await lived(settings)
-    assert b"CS-Alice" in bytes_of(tmp_path)
+    assert b"CS-Alice" in bytes_of(settings)
     planned = erase_driver(settings, ["CS-Alice"], dry_run=True)
     assert planned.dry_run
     assert list(planned.goes.values()) == [1, 0, 1]
-    assert b"CS-Alice" in bytes_of(tmp_path)
+    assert b"CS-Alice" in bytes_of(settings)
     assert erase_driver(settings, ["CS-Alice"]).goes == planned.goes
-    assert b"CS-Alice" not in bytes_of(tmp_path)
-    assert b"CS-Bob" in bytes_of(tmp_path)
+    assert b"CS-Alice" not in bytes_of(settings)
+    assert b"CS-Bob" in bytes_of(settings)
     with pytest.raises(UnknownIdError):
         erase_driver(settings, ["CS-Alice"])
 
 
 @pytest.mark.parametrize("asked", [True, False])
 async def test_after_an_erasure_the_record_verifies_restarts_and_replays(
-    *, tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: bool
+    *, settings: Settings, capsys: pytest.CaptureFixture[str], asked: bool
 ) -> None:
-    settings = settings_of(tmp_path)
     request_id = await lived(settings, asked=asked)
     store = Store.open(settings.database_url)
     before = verify(store.database)
@@ -181,9 +183,8 @@ async def test_after_an_erasure_the_record_verifies_restarts_and_replays(
 
 
 async def test_a_session_begun_under_an_earlier_version_ends_under_this_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_of(tmp_path)
     with monkeypatch.context() as earlier:
         earlier.setattr(SqlSubjects, "sealed", lambda _self, _kind, body, _sequence: body)
         await lived(settings, asked=False)
@@ -197,9 +198,8 @@ async def test_a_session_begun_under_an_earlier_version_ends_under_this_one(
 
 
 async def test_an_operator_loses_its_names_and_keeps_its_ids(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = settings_of(tmp_path)
     await lived(settings)
     mine = [site for site in SITES if site.operator_id == OPERATOR.id]
     async with running(settings, BEGIN_S + 600.0) as (service, _):
@@ -207,7 +207,7 @@ async def test_an_operator_loses_its_names_and_keeps_its_ids(
     erased = erase_operator(settings, OPERATOR.id)
     assert erased.goes["names in the registry"] == 2 + len(mine), "and the name it had before"
     assert erased.goes["names of actors"] == 1
-    files = bytes_of(tmp_path)
+    files = bytes_of(settings)
     assert not any(name.encode() in files for name in ("Harbour", *(site.name for site in mine)))
     assert all(site.name.encode() in files for site in SITES if site not in mine)
     store = Store.open(settings.database_url)
@@ -222,8 +222,7 @@ async def test_an_operator_loses_its_names_and_keeps_its_ids(
     assert "numbers without a name" in capsys.readouterr().out
 
 
-async def test_a_change_that_a_crash_has_kept_out_of_the_journal_brings_no_name_back(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+async def test_a_change_that_a_crash_has_kept_out_of_the_journal_brings_no_name_back(settings: Settings) -> None:
     await lived(settings)
     store = Store.open(settings.database_url)
     index = store.registry.load()
@@ -234,14 +233,13 @@ async def test_a_change_that_a_crash_has_kept_out_of_the_journal_brings_no_name_
     store.registry.save(index, change, unrecorded)  # and here the service was killed
     store.close()
     assert erase_operator(settings, OPERATOR.id).goes["names of actors"] == 1
-    assert b"Harbour" not in bytes_of(tmp_path)
+    assert b"Harbour" not in bytes_of(settings)
     async with running(settings, BEGIN_S + 600.0):
         pass
-    assert b"Harbour" not in bytes_of(tmp_path)
+    assert b"Harbour" not in bytes_of(settings)
 
 
-async def test_an_entry_that_a_crash_has_torn_is_set_aside_before_anything_is_appended(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+async def test_an_entry_that_a_crash_has_torn_is_set_aside_before_anything_is_appended(settings: Settings) -> None:
     await lived(settings, asked=False)
     store = Store.open(settings.database_url)
     last = store.journal.sequence
@@ -256,9 +254,8 @@ async def test_an_entry_that_a_crash_has_torn_is_set_aside_before_anything_is_ap
 
 
 async def test_an_operator_whose_erasure_failed_is_erased_whole_the_next_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_of(tmp_path)
     await lived(settings)
     planned = erase_operator(settings, OPERATOR.id, dry_run=True)
     with monkeypatch.context() as failing:
@@ -266,13 +263,13 @@ async def test_an_operator_whose_erasure_failed_is_erased_whole_the_next_time(
         with pytest.raises(StorageError):
             erase_operator(settings, OPERATOR.id)
     assert erase_operator(settings, OPERATOR.id).goes == planned.goes
-    assert OPERATOR.name.encode() not in bytes_of(tmp_path)
+    assert OPERATOR.name.encode() not in bytes_of(settings)
 
 
 async def test_a_driver_erased_again_overwrites_what_an_erasure_cut_short_has_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, overwritten = settings_of(tmp_path), list[sa.Engine]()
+    overwritten: list[sa.Engine] = []
     await lived(settings)
     monkeypatch.setattr(erasure_work, "overwrite_free_pages", _refused)
     with pytest.raises(StorageError):
@@ -290,8 +287,9 @@ def _refused(*_anything: object) -> None:
     raise StorageError("the disk is full")
 
 
-async def test_a_leader_that_runs_is_not_erased_under_its_feet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = settings_of(tmp_path)
+async def test_a_leader_that_runs_is_not_erased_under_its_feet(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await lived(settings)
     store = Store.open(settings.database_url)
 
@@ -308,8 +306,8 @@ async def test_a_leader_that_runs_is_not_erased_under_its_feet(tmp_path: Path, m
     store.close()
 
 
-async def test_a_leader_that_was_killed_is_not_waited_for_longer_than_its_lease(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path).model_copy(update={"leader_ttl_wall_s": 0.1})
+async def test_a_leader_that_was_killed_is_not_waited_for_longer_than_its_lease(settings: Settings) -> None:
+    settings = settings.model_copy(update={"leader_ttl_wall_s": 0.1})
     await lived(settings)
     store = Store.open(settings.database_url)
     with store.database.begin() as connection:
@@ -336,16 +334,15 @@ def as_before_tokens(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Abs
 
 
 async def test_names_of_before_the_tokens_are_in_no_file_and_the_record_verifies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = settings_of(tmp_path)
     with as_before_tokens(settings, monkeypatch):
         request_id = await lived(settings)
-    assert b"CS-Alice:1" in bytes_of(tmp_path)
+    assert b"CS-Alice:1" in bytes_of(settings)
     planned = erase_driver(settings, ["CS-Alice:1", "CS-Bob"], dry_run=True)
     assert planned.goes["entries of an earlier version with such names"] >= 3
     assert erase_driver(settings, ["CS-Alice:1", "CS-Bob"]).goes == planned.goes
-    assert not any(name in bytes_of(tmp_path) for name in (b"CS-Alice", b"CS-Bob"))
+    assert not any(name in bytes_of(settings) for name in (b"CS-Alice", b"CS-Bob"))
     assert run_audit(settings, as_json=False) == 0
     assert "names were erased from" in capsys.readouterr().out
     async with running(settings, BEGIN_S + 600.0) as (service, clock):
@@ -359,22 +356,20 @@ async def test_names_of_before_the_tokens_are_in_no_file_and_the_record_verifies
 
 
 async def test_an_operator_of_before_the_tokens_loses_its_names_in_entries_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_of(tmp_path)
     with as_before_tokens(settings, monkeypatch):
         await lived(settings)
         async with running(settings, BEGIN_S + 600.0) as (service, _):
             await service.plant.put_member(replace(OPERATOR, name="Harbour-Renamed-Secret"), actor=OPERATOR.name)
     assert erase_operator(settings, OPERATOR.id).goes["entries of an earlier version with such names"] > 0
-    assert b"Harbour" not in bytes_of(tmp_path)
+    assert b"Harbour" not in bytes_of(settings)
     assert run_audit(settings, as_json=False) == 0
 
 
 async def test_a_record_that_does_not_verify_loses_no_name_unseen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_of(tmp_path)
     with as_before_tokens(settings, monkeypatch):
         await lived(settings)
     store = Store.open(settings.database_url)
@@ -385,8 +380,9 @@ async def test_a_record_that_does_not_verify_loses_no_name_unseen(
         erase_driver(settings, ["CS-Alice:1"])
 
 
-async def test_nobody_without_the_key_has_an_entry_redacted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = settings_of(tmp_path)
+async def test_nobody_without_the_key_has_an_entry_redacted(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with as_before_tokens(settings, monkeypatch):
         await lived(settings)
     with monkeypatch.context() as unsigned:
@@ -420,9 +416,8 @@ def rows_kept(settings: Settings) -> tuple[set[int], set[int]]:
 
 
 async def test_samples_of_a_session_go_with_it_and_the_replay_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = settings_of(tmp_path)
     await lived(settings, asked=False)
     archived(settings)
     assert rows_kept(settings) == (set(range(ROWS)), set(range(ROWS)))
@@ -448,9 +443,8 @@ async def test_samples_of_a_session_go_with_it_and_the_replay_says_so(
 
 
 async def test_a_run_that_took_an_erased_sample_hours_late_cannot_be_decided_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = settings_of(tmp_path)
     await lived(settings, asked=False)
     async with running(settings, BEGIN_S + 10_000.0) as (service, clock):
         await cycle(service, clock)
@@ -467,8 +461,7 @@ async def test_a_run_that_took_an_erased_sample_hours_late_cannot_be_decided_aga
     assert (again["cycles"], again["undecided"]) == (1, whole["cycles"] - 1)
 
 
-async def test_a_station_of_a_drivers_own_loses_every_sample(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+async def test_a_station_of_a_drivers_own_loses_every_sample(settings: Settings) -> None:
     await lived(settings, asked=False)
     archived(settings)
     station = next(one for one in INDEX.resources[:ROWS] if one.adapter is Adapter.OCPP)
@@ -479,8 +472,7 @@ async def test_a_station_of_a_drivers_own_loses_every_sample(tmp_path: Path) -> 
     assert len(frames) == len(placed) < ROWS
 
 
-async def test_an_empty_id_names_no_device(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+async def test_an_empty_id_names_no_device(settings: Settings) -> None:
     await lived(settings, asked=False)
     with pytest.raises(InputError, match="ids"):
         erase_driver(settings, ["CS-Alice", ""])
@@ -488,8 +480,7 @@ async def test_an_empty_id_names_no_device(tmp_path: Path) -> None:
     assert rows_kept(settings) == (set(range(ROWS)), set(range(ROWS)))
 
 
-async def test_samples_at_an_operators_sites_go_with_it_and_those_of_others_stay(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+async def test_samples_at_an_operators_sites_go_with_it_and_those_of_others_stay(settings: Settings) -> None:
     await lived(settings, asked=False)
     archived(settings)
     sites = {site.id for site in SITES if site.operator_id == OPERATOR.id}

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,8 +24,8 @@ ARCHIVED_UNTIL = 60
 class Archived(Plant):
     """A plant whose entries up to the 60th are in segments, which the start had verified; stopped cleanly."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, server: str = "") -> None:
+        super().__init__(folder, server=server)
         self.run(95)
         self.archive(lambda archive: archive.archive_until(ARCHIVED_UNTIL, 1.0))
         self.run(20)
@@ -34,9 +33,9 @@ class Archived(Plant):
     def index(self) -> list[Segment]:
         """Return the index of segments."""
         with self.sql() as database:
-            database.row_factory = sqlite3.Row
-            rows = database.execute("SELECT * FROM archived_segments ORDER BY first").fetchall()
-        return [Segment(**dict(row)) for row in rows]
+            found = database.execute("SELECT * FROM archived_segments ORDER BY first")
+            names = [column[0] for column in found.description]
+            return [Segment(**dict(zip(names, row, strict=True))) for row in found.fetchall()]
 
     def put(self, segment: Segment, entries: Sequence[StoredEntry], before_sha256: str) -> Segment:
         """Write a segment anew, its index with it."""
@@ -44,8 +43,9 @@ class Archived(Plant):
         self.folder.joinpath(segment.name).write_bytes(content)
         changed = replace(segment, **asdict(head), digest=hashlib.sha256(content).hexdigest(), size=len(content))
         with self.sql() as database:
-            values = ", ".join(f"{name} = :{name}" for name in changed.body())
-            database.execute(f"UPDATE archived_segments SET {values} WHERE name = :name", changed.body())  # noqa: S608
+            body = changed.body()
+            values = ", ".join(f"{name} = ?" for name in body)
+            database.execute(f"UPDATE archived_segments SET {values} WHERE name = ?", (*body.values(), segment.name))  # noqa: S608
         return changed
 
     @property
@@ -55,8 +55,8 @@ class Archived(Plant):
 
 
 @pytest.fixture
-def plant(tmp_path: Path) -> Archived:
-    return Archived(tmp_path)
+def plant(tmp_path: Path, server_url: str) -> Archived:
+    return Archived(tmp_path, server=server_url)
 
 
 def read_whole(found: Verification) -> bool:
@@ -88,8 +88,8 @@ def test_an_archive_that_grows_over_many_lives_is_taken_by_its_hashes(plant: Arc
     assert plant.verify().holds
 
 
-def test_an_archive_of_an_earlier_version_is_read_until_more_is_archived(tmp_path: Path) -> None:
-    plant = Plant(tmp_path)
+def test_an_archive_of_an_earlier_version_is_read_until_more_is_archived(empty: Plant) -> None:
+    plant = empty
     plant.run(95)
     plant.archive(lambda archive: archive.archive_until(ARCHIVED_UNTIL, 1.0), known=False)
     plant.run(20)
@@ -122,7 +122,9 @@ def test_what_a_kill_leaves_is_read_whole_and_holds(plant: Archived, what: str) 
             plant.archive(lambda archive: archive.prune(BEGIN_S + 40.0, 2.0))
             shutil.copytree(kept, plant.folder, dirs_exist_ok=True)
             with plant.sql() as database:
-                database.executemany("INSERT OR IGNORE INTO archived_segments VALUES (?,?,?,?,?,?,?,?,?)", index)
+                for row in index:
+                    inserted = "INSERT INTO archived_segments VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+                    database.execute(inserted, row)
         plant.run(5)
     found = plant.verify_start()
     assert (found.findings, read_whole(found)) == ([], True)
@@ -163,7 +165,8 @@ def one_byte_of_a_segment(plant: Archived) -> None:
 
 
 def one_byte_of_the_table(plant: Archived) -> None:
-    plant.flip(b'"dispatcher","number":77')
+    with plant.sql() as database:
+        database.execute("UPDATE journal SET body = REPLACE(body, 'dispatcher', 'dispatches') WHERE sequence = 77")
 
 
 def segment_deleted(plant: Archived) -> None:
@@ -326,13 +329,12 @@ def test_whatever_an_audit_finds_a_start_finds(plant: Archived, tamper: Callable
     assert all(finding.text and finding.action for finding in found.findings)
 
 
-def test_an_older_backup_of_database_and_archive_is_found(plant: Archived, tmp_path: Path) -> None:
-    backup = shutil.copytree(plant.file.parent, tmp_path / "backup")
+def test_an_older_backup_of_database_and_archive_is_found(plant: Archived) -> None:
+    restore = plant.backup()
     plant.archive(lambda archive: archive.archive_until(90, 1.0))
     plant.run(40)
     assert plant.verify_start().by_digest == 90
-    shutil.rmtree(plant.file.parent)
-    shutil.copytree(backup, plant.file.parent)
+    restore()
     (finding,) = plant.verify_start().findings
     assert finding.kind == "older_state"
 
@@ -355,9 +357,9 @@ def test_a_record_with_accepted_faults_is_read_whole(plant: Archived) -> None:
 
 
 def test_a_decision_after_a_backup_was_restored_lets_the_next_start_go_by_hashes(plant: Archived) -> None:
-    backup = plant.file.read_bytes()
+    restore = plant.backup()
     plant.run(10)
-    plant.file.write_bytes(backup)
+    restore()
     assert [finding.kind.value for finding in plant.verify_start().findings] == ["older_state"]
     plant.accept()
     assert plant.verify_start().by_digest == ARCHIVED_UNTIL

@@ -19,10 +19,12 @@ from vpp.storage.sql import open_database
 
 
 @pytest.fixture
-def plant(tmp_path: Path) -> Plant:
-    made = Plant(tmp_path)
-    made.run(95)
-    return made
+def plant(empty: Plant) -> Plant:
+    empty.run(95)
+    return empty
+
+
+of_a_file = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 
 def test_a_record_left_alone_holds(plant: Plant) -> None:
@@ -36,8 +38,7 @@ def test_a_record_that_goes_on_holds(plant: Plant) -> None:
     assert plant.verify().holds
 
 
-def test_a_new_database_and_one_without_heads_hold(tmp_path: Path) -> None:
-    empty = Plant(tmp_path)
+def test_a_new_database_and_one_without_heads_hold(empty: Plant) -> None:
     empty.run(0)
     assert empty.verify().holds
     empty.run(5, export=False)
@@ -73,6 +74,7 @@ def test_everything_deleted_is_found(plant: Plant) -> None:
     assert plant.kinds() == ["deleted"]
 
 
+@of_a_file
 def test_a_deleted_database_is_found_by_its_place(plant: Plant) -> None:
     plant.file.unlink()
     former = plant.fleet
@@ -135,6 +137,7 @@ def test_one_changed_character_is_found_with_its_entry(plant: Plant, column: str
     assert (findings[0].kind, findings[0].sequence) == ("altered", 33)
 
 
+@of_a_file
 def test_one_flipped_byte_in_the_file_is_found_wherever_it_lies(plant: Plant) -> None:
     whole = plant.file.read_bytes()
     missed = []
@@ -170,6 +173,7 @@ def _is_journal(plant: Plant, whole: bytes, place: int) -> bool:
     return (before, kinds) != (after, kinds_after)
 
 
+@of_a_file
 def test_a_byte_that_is_no_text_any_more_is_found(plant: Plant) -> None:
     content = plant.file.read_bytes()
     plant.file.write_bytes(content.replace(b'"number":1,', b'"number":\xff,', 1))
@@ -185,9 +189,9 @@ def test_an_entry_taken_from_the_middle_is_found(plant: Plant) -> None:
 
 
 def test_an_older_backup_is_found(plant: Plant) -> None:
-    backup = plant.file.read_bytes()
+    restore = plant.backup()
     plant.run(40)
-    plant.file.write_bytes(backup)
+    restore()
     (finding,) = plant.verify().findings
     assert (finding.kind, finding.sequence) == ("older_state", 96)
     assert "restored a backup" in finding.action
@@ -195,6 +199,7 @@ def test_an_older_backup_is_found(plant: Plant) -> None:
     assert plant.kinds() == ["older_state"]
 
 
+@of_a_file
 def test_another_fleets_database_is_found(plant: Plant, tmp_path: Path) -> None:
     other = Plant(tmp_path, "elsewhere")
     other.run(20)
@@ -295,8 +300,8 @@ def test_a_gap_that_an_earlier_version_accepted_stays_accepted(plant: Plant, mon
     assert plant.kinds() == ["gap"]
 
 
-def test_more_gaps_than_can_be_named_are_a_finding_and_cannot_be_accepted(tmp_path: Path) -> None:
-    plant = Plant(tmp_path)
+def test_more_gaps_than_can_be_named_are_a_finding_and_cannot_be_accepted(empty: Plant) -> None:
+    plant = empty
     plant.run(230)
     with plant.sql() as database:
         database.execute("DELETE FROM journal WHERE sequence % 2 = 0 AND sequence < 230")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.unit.vpp.stored import stored_bytes
 from vpp.domain.errors import AuditError
 from vpp.record.erasure.redaction import REDACTED, ErasedNames
 from vpp.record.heads import SignedHead
@@ -16,15 +17,10 @@ from vpp.storage.erasing.entries import EntryRedaction
 from vpp.storage.journal import SqlJournal, verify
 from vpp.storage.segments.archive import RecordArchive, SegmentRules
 from vpp.storage.segments.manifest import KnownSegments, manifest_of
-from vpp.storage.sql import journal, open_database, torn_entries
+from vpp.storage.sql import journal, torn_entries
 from vpp.storage.subjects import overwrite_free_pages
 
 EAGER = SegmentRules(least_bytes=1, most_bytes=2000)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> sa.Engine:
-    return open_database(f"sqlite:///{tmp_path / 'vpp.sqlite3'}")
 
 
 def session_started(name: str) -> dict[str, object]:
@@ -63,10 +59,6 @@ def redacted(engine: sa.Engine, chain: SqlJournal) -> int:
     return count
 
 
-def bytes_of(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-
-
 def told(chain: SqlJournal) -> str:
     return str([entry.body for entry in chain.entries()])
 
@@ -84,21 +76,22 @@ def test_no_byte_of_an_erased_name_is_left_and_the_chain_verifies(
     assert "CS-1-SECRET" not in told(chain)
     assert told(chain).count("-SECRET:") == 15
     if not archived:  # in a segment bytes are compressed
-        assert b"CS-1-SECRET" not in bytes_of(tmp_path)
-        assert b"CS-2-SECRET" in bytes_of(tmp_path)
+        assert b"CS-1-SECRET" not in stored_bytes(engine, tmp_path)
+        assert b"CS-2-SECRET" in stored_bytes(engine, tmp_path)
     assert redacted(engine, chain) == 0, "there is nothing left to erase"
     verify(engine)
 
 
-def test_files_of_before_are_gone_also_those_that_a_crash_has_left(engine: sa.Engine, tmp_path: Path) -> None:
+def test_files_of_before_are_gone_also_those_that_a_crash_has_left(engine: sa.Engine) -> None:
     chain = written(engine, 12)
-    kept = {path.name: path.read_bytes() for path in (tmp_path / "record").iterdir()}
+    folder = Path(str(chain.shelf.folder))
+    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
     redacted(engine, chain)
-    assert len(list((tmp_path / "record").iterdir())) == len(kept)
+    assert len(list(folder.iterdir())) == len(kept)
     for name, content in kept.items():
-        (tmp_path / "record" / name).write_bytes(content)
+        (folder / name).write_bytes(content)
     RecordArchive(engine, chain, EAGER).tidy()
-    assert {path.name for path in (tmp_path / "record").iterdir()} == {one.name for one in chain.shelf.all()}
+    assert {path.name for path in folder.iterdir()} == {one.name for one in chain.shelf.all()}
 
 
 def test_a_redacted_entry_that_is_changed_once_more_is_found(engine: sa.Engine) -> None:

@@ -1,7 +1,5 @@
 """Samples taken out of recorded frames and of metered quarters of an hour."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import sqlalchemy as sa
@@ -13,16 +11,8 @@ from vpp.storage.erasing import frames
 from vpp.storage.erasing.frames import erase_frames, erase_intervals
 from vpp.storage.interval_store import IntervalStore
 from vpp.storage.samples import SqlTelemetryLog
-from vpp.storage.sql import open_database
 
 BEGIN_S = 1_780_000_200.0 // 900.0 * 900.0
-
-
-@pytest.fixture
-def engine(tmp_path: object) -> Iterator[sa.Engine]:
-    engine = open_database(f"sqlite:///{tmp_path}/vpp.sqlite3")
-    yield engine
-    engine.dispose()
 
 
 def test_frames_stay_in_their_places_without_the_samples(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,13 +21,6 @@ EAGER = SegmentRules(least_bytes=1, most_bytes=600)
 """Segments of a few entries each."""
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'vpp.sqlite3'}")
-    yield engine
-    engine.dispose()
-
-
 def filled(engine: sa.Engine, count: int = 40) -> SqlJournal:
     record = SqlJournal(engine)
     for number in range(count):
@@ -235,6 +228,7 @@ def test_without_a_folder_everything_stays_in_the_table() -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_the_file_of_the_database_reuses_what_the_archive_has_freed(engine: sa.Engine) -> None:
     record = SqlJournal(engine)
     archive = RecordArchive(engine, record, SegmentRules(least_bytes=1))

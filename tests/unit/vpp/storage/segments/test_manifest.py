@@ -1,8 +1,6 @@
 """The archive states the manifest of what was verified, and of what it has changed itself since; nobody else's."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +10,7 @@ from vpp.storage.journal import SqlJournal
 from vpp.storage.segments.archive import RecordArchive, SegmentRules
 from vpp.storage.segments.manifest import MANIFEST, KnownSegments, manifest_of
 from vpp.storage.segments.shelf import ARCHIVED, PRUNED, Segment
-from vpp.storage.sql import archived_segments, journal, open_database
+from vpp.storage.sql import archived_segments, journal
 
 ONE = Segment(
     first=1,
@@ -56,13 +54,6 @@ def test_what_comes_to_nothing_may_be_stated_again() -> None:
     known.check([ONE, TWO])
     with pytest.raises(AuditError, match="archived_segments"):
         known.check([ONE])
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'vpp.sqlite3'}")
-    yield engine
-    engine.dispose()
 
 
 def archive_of(engine: sa.Engine) -> tuple[SqlJournal, RecordArchive]:

@@ -1,25 +1,18 @@
 """What can be read of a damaged journal is, and the rest is named."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 
 from vpp.storage.journal import SqlJournal
-from vpp.storage.sql import open_database
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'vpp.sqlite3'}")
+@pytest.fixture(autouse=True)
+def _filled(engine: sa.Engine) -> None:
     record = SqlJournal(engine)
     for number in range(600):
         record.append("test", float(number), {"number": number})
     record.flush_now()
     record.close()
-    yield engine
-    engine.dispose()
 
 
 def change(engine: sa.Engine, sequence: int, body: object) -> None:

@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.postgresql import PostgresServer, postgresql
+from vpp.storage.segments import shelf
 from vpp.storage.sql import open_database
 
 
@@ -17,10 +18,12 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'made' / 'on demand' / 'vpp.sqlite3'}"
     made: PostgresServer = request.getfixturevalue("server")
+    # No file is there that an archive could lie beside; services are given the folder.
+    monkeypatch.setattr(shelf, "folder_beside", lambda _: tmp_path / "record")
     return made.new_url()
 
 
