@@ -201,8 +201,12 @@ class SqlJournal:
             lost: Called with the sequence of what cannot be read, and why.
             after: As for ``entries``.
             until: As for ``entries``.
+
+        Raises:
+            StorageError: The database cannot be read now.
         """
-        return salvaged_entries(self._engine, self.shelf, lost, after=after, until=until)
+        with storing("the journal"):
+            yield from salvaged_entries(self._engine, self.shelf, lost, after=after, until=until)
 
     def _write(self, batch: Sequence[StoredEntry]) -> None:
         rows = [

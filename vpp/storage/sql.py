@@ -281,6 +281,11 @@ def storing(what: str) -> Iterator[None]:
         raise StorageError(f"{what} cannot be written or read: {_reason(error)}") from error
 
 
+def is_away(engine: sa.Engine, error: Exception) -> bool:
+    """Return whether an error says that a database's server is away, which says nothing of what is stored."""
+    return engine.dialect.name != "sqlite" and isinstance(error, sa.exc.OperationalError)
+
+
 def _reason(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
     return (str(cause).splitlines() or [type(cause).__name__])[0]

@@ -22,7 +22,7 @@ from vpp.storage.segments.manifest import manifest_of
 from vpp.storage.segments.reading import first_link, stored_entry
 from vpp.storage.segments.shelf import Segment, SegmentError, SegmentShelf, segment_after
 from vpp.storage.segments.vouching import KINDS, Statement, Vouching
-from vpp.storage.sql import journal
+from vpp.storage.sql import is_away, journal
 
 PAGE: Final = 500
 """Entries of one read, each in its own short transaction, so that a long walk never blocks a writer; those of a city
@@ -115,7 +115,7 @@ def walk(
     """
     shelf = SegmentShelf.of(engine, archive)
     walked = Walk()
-    with _stopping(walked):
+    with _stopping(walked, engine):
         first, before_sha256 = first_link(shelf)
         walked.head = Head(first - 1, before_sha256)
         segments, vouching = shelf.all(), Vouching(first, before_sha256)
@@ -132,7 +132,7 @@ def walk_table(
 ) -> Walk:
     """Read every entry after the segment ``last``, the newest of all, as ``walk`` reads the whole chain."""
     walked = Walk(head=Head(last.last, last.last_sha256), archived=last.last)
-    with _stopping(walked):
+    with _stopping(walked, engine):
         vouching = Vouching(last.last + 1, last.last_sha256)
         _read(walked, _pages(engine, walked, shelf), set(wanted), vouching, progress)
         walked.stated = vouching.newest
@@ -150,11 +150,13 @@ def last_sequence(engine: sa.Engine) -> int:
 
 
 @contextmanager
-def _stopping(walked: Walk) -> Iterator[None]:
-    """Note why a walk cannot go on where the database cannot be read."""
+def _stopping(walked: Walk, engine: sa.Engine) -> Iterator[None]:
+    """Note why a walk cannot go on where the database cannot be read; a server that is away is no damage."""
     try:
         yield
     except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+        if is_away(engine, error):
+            raise
         walked.stopped = str(getattr(error, "orig", None) or error).splitlines()[0]
 
 

@@ -21,7 +21,7 @@ from vpp.storage.anchor.places import MainFile, Occupant, Places
 from vpp.storage.anchor.redacted import without_redacted
 from vpp.storage.anchor.sqlite_check import damage
 from vpp.storage.registry import known_fleet
-from vpp.storage.sql import journal, torn_entries
+from vpp.storage.sql import journal, storing, torn_entries
 from vpp.storage.subjects import altered
 
 
@@ -160,12 +160,14 @@ def verify_record(engine: sa.Engine, place: AnchorPlace, progress: Progress = la
     Raises:
         ConfigurationError: The key cannot be used.
         OSError: The heads cannot be read.
+        StorageError: The database cannot be read now.
     """
     compared = Comparison.of(engine, place)
-    walked = walk(engine, compared.wanted, progress, archive=place.archive)
-    redacted = without_redacted(walked, compared.outside.binding)
-    accepted = without_accepted(engine, walked, compared.outside.restores, place.archive)
-    return compared.result(engine, walked, accepted=accepted, redacted=redacted)
+    with storing("the record"):
+        walked = walk(engine, compared.wanted, progress, archive=place.archive)
+        redacted = without_redacted(walked, compared.outside.binding)
+        accepted = without_accepted(engine, walked, compared.outside.restores, place.archive)
+        return compared.result(engine, walked, accepted=accepted, redacted=redacted)
 
 
 def _later(engine: sa.Engine, at_s: float) -> int | None:

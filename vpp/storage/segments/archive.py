@@ -81,11 +81,13 @@ class RecordArchive:
         """Finish what a crash has interrupted: entries that are in a segment as well, files without use.
 
         Raises:
+            StorageError: The database takes nothing now.
             AuditError: Somebody else has changed the index of segments.
         """
-        self._finish()
-        if self._shelf.folder is not None and self._shelf.folder.is_dir():
-            _sweep(self._engine, self._shelf)
+        with storing("the archive of the journal"):
+            self._finish()
+            if self._shelf.folder is not None and self._shelf.folder.is_dir():
+                _sweep(self._engine, self._shelf)
 
     def archive_until(self, sequence: int, at_s: float) -> int:
         """Move entries up to ``sequence`` into segments as far as it is worth one; return how many were moved.
@@ -136,7 +138,8 @@ class RecordArchive:
 
     def _segments(self) -> Sequence[Segment]:
         """Return every segment, oldest first; raises AuditError where they are not those that are known."""
-        segments = self._shelf.all()
+        with storing("the archive of the journal"):
+            segments = self._shelf.all()
         self._known.check(segments)
         return segments
 

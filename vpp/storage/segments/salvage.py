@@ -10,7 +10,7 @@ from vpp.record.stored_entry import StoredEntry
 from vpp.storage.segments.reading import first_link, stored_entries, stored_entry
 from vpp.storage.segments.redacted import is_sound, redacted_entries
 from vpp.storage.segments.shelf import SegmentShelf, segment_after
-from vpp.storage.sql import journal
+from vpp.storage.sql import is_away, journal
 
 _PAGE = 250
 Lost = Callable[[int, str], object]
@@ -30,6 +30,8 @@ def salvaged_entries(
         try:
             stored, last, linked = _next(engine, shelf, lost, after, until)
         except sa.exc.DatabaseError as error:
+            if is_away(engine, error):
+                raise
             lost(after + 1, f"the database is damaged: {error.orig or error}")
             return
         for one in stored:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from tests.unit.vpp.stored import stored_bytes
 from vpp.domain.errors import StorageError
 from vpp.record.names.subject import SubjectKind
+from vpp.storage import subjects as storage
 from vpp.storage.journal import SqlJournal, verify
 from vpp.storage.sql import subjects
 from vpp.storage.subjects import altered, erase, first_sealed, overwrite_free_pages, tokens_of
@@ -122,3 +123,16 @@ def test_names_of_entries_that_could_not_be_written_wait_with_them(
 
 def test_a_new_database_has_tokens_from_its_first_entry_on(engine: sa.Engine) -> None:
     assert first_sealed(engine) == 1
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("reads", ["SELECT 1 FROM facts", "LOCK TABLE journal"])
+def test_traces_are_said_to_be_left_where_another_session_keeps_them(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch, reads: str
+) -> None:
+    monkeypatch.setattr(storage, "_PATIENCE_WALL_S", 0.2)
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as other:
+        other.exec_driver_sql(reads)
+        with pytest.raises(StorageError, match="erase again"):
+            overwrite_free_pages(engine)
+    overwrite_free_pages(engine)

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from tests.unit.vpp.storage.anchor.parts import BEGIN_S, Plant
 from vpp.domain.errors import ConflictError
@@ -13,6 +14,7 @@ from vpp.record.heads import HeadKey
 from vpp.storage.anchor import diagnosis
 from vpp.storage.anchor.acceptances import digest_of
 from vpp.storage.anchor.anchor import SqlAnchor
+from vpp.storage.anchor.chain_walk import walk
 from vpp.storage.anchor.key_file import make_key
 from vpp.storage.journal import SqlJournal
 from vpp.storage.sql import open_database
@@ -315,3 +317,9 @@ def test_verifying_writes_nothing_outside(plant: Plant) -> None:
     before = {path: path.read_bytes() for path in (plant.head_file, plant.key)}
     plant.verify()
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_server_that_is_away_is_no_damage() -> None:
+    away = sa.create_engine("postgresql+psycopg://vpp@127.0.0.1:1/vpp")
+    with pytest.raises(sa.exc.OperationalError):
+        walk(away, [])

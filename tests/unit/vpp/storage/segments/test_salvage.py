@@ -3,7 +3,9 @@
 import pytest
 import sqlalchemy as sa
 
+from vpp.domain.errors import StorageError
 from vpp.storage.journal import SqlJournal
+from vpp.storage.segments import salvage
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +46,13 @@ def test_a_damaged_entry_is_named_and_its_neighbours_are_read(engine: sa.Engine,
 def test_the_first_entry_of_a_part_is_compared_with_the_one_before_it(engine: sa.Engine) -> None:
     change(engine, 301, '{"number":7777}')
     assert salvaged(engine, after=300, until=302) == ([302], [301])
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_server_that_is_away_is_no_damage(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise sa.exc.OperationalError("SELECT", {}, OSError("server closed the connection unexpectedly"))
+
+    monkeypatch.setattr(salvage, "_next", away)
+    with pytest.raises(StorageError, match="server closed"):
+        salvaged(engine)
