@@ -1,9 +1,7 @@
 """The process dies at every step of a change of the fleet: after the start registry and journal tell the same."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,33 +87,26 @@ class _Life:
 _STEPS = ("prepared", "save", "serve", "append_prepared", "changed", "_write", "recorded")
 
 
-@pytest.fixture(scope="module")
-def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a database with the fleet; its schema is made once."""
-    path = tmp_path_factory.mktemp("founded") / "vpp.sqlite3"
-    store = Store.open(f"sqlite:///{path}")
+@pytest.fixture
+def founded(url: str) -> str:
+    """Return the URL of a database with the fleet."""
+    store = Store.open(url)
     store.registry.add(FleetIndex.empty(), FLEET)
     store.close()
-    return path
-
-
-@pytest.fixture
-def url(founded: Path, tmp_path: Path) -> str:
-    """Return a database of the test's own."""
-    return f"sqlite:///{shutil.copy(founded, tmp_path)}"
+    return url
 
 
 @pytest.mark.parametrize("name", _STEPS)
 @pytest.mark.parametrize("side", ["before", "after"])
-async def test_a_change_is_whole_or_absent_wherever_the_process_dies(url: str, name: str, side: str) -> None:
-    first = Store.open(url)
+async def test_a_change_is_whole_or_absent_wherever_the_process_dies(founded: str, name: str, side: str) -> None:
+    first = Store.open(founded)
     life = _Life(first, cut=f"{side} {name}")
     with pytest.raises(_PowerCut):
         await life.registration().put(replace(FLEET.transformers[0], limit_kw=CAP_KW), actor="notary")
     first.database.dispose()
 
     for _ in range(2):  # the second start finds everything done
-        later = Store.open(url)
+        later = Store.open(founded)
         record_unrecorded(later.journal, later.registry)
         index, entries = later.registry.load(), list(later.journal.entries((CHANGED,)))
         told = FleetMemory(FLEET)
@@ -130,13 +121,13 @@ async def test_a_change_is_whole_or_absent_wherever_the_process_dies(url: str, n
         later.close()
 
 
-async def test_a_second_change_keeps_the_entries_of_its_own(url: str) -> None:
-    first = Store.open(url)
+async def test_a_second_change_keeps_the_entries_of_its_own(founded: str) -> None:
+    first = Store.open(founded)
     registration = _Life(first).registration()
     for cap_kw in (20.0, CAP_KW):
         await registration.put(replace(FLEET.transformers[0], limit_kw=cap_kw), actor="notary")
     first.close()
-    later = Store.open(url)
+    later = Store.open(founded)
     assert record_unrecorded(later.journal, later.registry) == 0
     assert len(list(later.journal.entries((CHANGED,)))) == 2
     later.close()

@@ -25,7 +25,7 @@ def event(kind: str, name: str, at_s: float, row: int = 1) -> Mapping[str, objec
 
 def spans_of(name: str, *events: Mapping[str, object]) -> list[Span]:
     """Return the spans of a session in a journal with a cycle for each event, an hour apart."""
-    engine: sa.Engine = open_database("sqlite://")
+    engine = open_database("sqlite://")
     chain = SqlJournal(engine)
     for hour, one in enumerate(events, start=1):
         chain.append_prepared(CYCLE, 3600.0 * hour, stored_body({"sessions": [one]}))  # names as they are
@@ -59,8 +59,7 @@ def test_a_begin_that_is_said_again_with_its_register_moves_no_begin() -> None:
     assert spans_of("a", *events) == [(1, 940.0, 5060.0)]
 
 
-def test_a_station_is_listened_to_in_its_row_until_it_has_left() -> None:
-    engine = open_database("sqlite://")
+def test_a_station_is_listened_to_in_its_row_until_it_has_left(engine: sa.Engine) -> None:
     chain, registry = SqlJournal(engine), SqlRegistry(engine)
     index = at_one_site(chargers(2, p_max_kw=7.0, floor_kw=1.4, default_kw=7.0), limit_kw=100.0, export_limit_kw=100.0)
     old = index.resources[0].address.rpartition("/")[0]
@@ -73,4 +72,3 @@ def test_a_station_is_listened_to_in_its_row_until_it_has_left() -> None:
     assert list(station_spans(engine, chain, [old], END_S)) == [(0, 0.0, 1500.0)]
     assert list(station_spans(engine, chain, ["new"], END_S)) == [(0, 1500.0, END_S)]
     chain.close()
-    engine.dispose()

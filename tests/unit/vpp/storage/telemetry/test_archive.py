@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.storage.samples import SqlTelemetryLog
-from vpp.storage.sql import open_database, telemetry_frames
+from vpp.storage.sql import telemetry_frames
 from vpp.storage.telemetry.archive import ArchiveRules, TelemetryArchive
 from vpp.storage.telemetry.store import TelemetryStore
 
@@ -18,8 +18,8 @@ DAY = 20_000 * 86_400.0
 class Place:
     """A database with frames, and an archive that follows them into a folder."""
 
-    def __init__(self, folder: Path, **rules: float) -> None:
-        self.engine = open_database(f"sqlite:///{folder / 'vpp.sqlite3'}")
+    def __init__(self, folder: Path, engine: sa.Engine, **rules: float) -> None:
+        self.engine = engine
         self.log = SqlTelemetryLog(self.engine)
         self.folder = folder
         self.rules = ArchiveRules(**rules)
@@ -45,11 +45,10 @@ class Place:
         """End everything."""
         self.log.close()
         self.archive.close()
-        self.engine.dispose()
 
 
-async def test_what_was_recorded_is_moved_once_and_in_order_over_restarts(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+async def test_what_was_recorded_is_moved_once_and_in_order_over_restarts(tmp_path: Path, engine: sa.Engine) -> None:
+    place = Place(tmp_path, engine)
     await place.record(1.0, 2.0)
     assert place.archive.catch_up() == 2
     assert place.archive.catch_up() == 0
@@ -60,8 +59,10 @@ async def test_what_was_recorded_is_moved_once_and_in_order_over_restarts(tmp_pa
     place.close()
 
 
-async def test_a_write_that_fails_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place(tmp_path)
+async def test_a_write_that_fails_is_done_again(
+    tmp_path: Path, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path, engine)
     await place.record(1.0)
 
     def full(*_: object, **__: object) -> int:
@@ -76,8 +77,8 @@ async def test_a_write_that_fails_is_done_again(tmp_path: Path, monkeypatch: pyt
     place.close()
 
 
-async def test_tidying_compacts_and_forgets_frames_that_are_in_the_store(tmp_path: Path) -> None:
-    place = Place(tmp_path, keep_frames_days=0.5)
+async def test_tidying_compacts_and_forgets_frames_that_are_in_the_store(tmp_path: Path, engine: sa.Engine) -> None:
+    place = Place(tmp_path, engine, keep_frames_days=0.5)
     await place.record(1.0, 86_300.0)
     place.archive.catch_up()
     await place.record(2.0)
@@ -91,8 +92,8 @@ async def test_tidying_compacts_and_forgets_frames_that_are_in_the_store(tmp_pat
     place.close()
 
 
-async def test_closing_writes_what_is_left(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+async def test_closing_writes_what_is_left(tmp_path: Path, engine: sa.Engine) -> None:
+    place = Place(tmp_path, engine)
     place.archive.start(areas=lambda: np.zeros(8, dtype=np.int32))
     await place.record(5.0)
     place.log.close()
@@ -100,11 +101,10 @@ async def test_closing_writes_what_is_left(tmp_path: Path) -> None:
     place.archive = place.opened()
     assert place.kept() == [5.0]
     place.archive.close()
-    place.engine.dispose()
 
 
-async def test_an_archive_waits_while_its_process_does_not_lead(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+async def test_an_archive_waits_while_its_process_does_not_lead(tmp_path: Path, engine: sa.Engine) -> None:
+    place = Place(tmp_path, engine)
     await place.record(1.0)
     place.archive.start(areas=lambda: np.zeros(8, dtype=np.int32), may_write=lambda: False)
     place.archive.close()
