@@ -61,15 +61,16 @@ class PostgresServer:
         self._process.send_signal(signal.SIGQUIT)  # without a checkpoint, as after a failure of power
         self._process.wait(PATIENCE_WALL_S)
 
-    def new_url(self, *, migrated: bool = True) -> str:
-        """Return the URL of a new database, empty or with the schema of this version."""
-        return self._created(sa.make_url(self._template).database or "" if migrated else "template0")
+    def new_url(self, *, migrated: bool = True, encoding: str = "UTF8") -> str:
+        """Return the URL of a new database, with the schema of this version, or empty as in another encoding."""
+        made = migrated and encoding == "UTF8"
+        return self._created(sa.make_url(self._template).database or "" if made else "template0", encoding)
 
-    def _created(self, template: str) -> str:
+    def _created(self, template: str, encoding: str = "UTF8") -> str:
         name = f"test_{next(self._numbers)}"
         engine = sa.create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING {encoding}")
         engine.dispose()
         return self._url(name)
 

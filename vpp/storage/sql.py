@@ -183,9 +183,11 @@ def open_database(url: str, *, migrate: bool = True) -> sa.Engine:
 
     Raises:
         ConfigurationError: The URL does not parse, or its driver is not installed; or the schema is not this version's
-            and must not be, or cannot be, migrated.
+            and must not be, or cannot be, migrated; or a server's database takes not every character.
+        StorageError: The database cannot be read now.
     """
     engine = _engine(_parsed(url))
+    _check_encoding(engine)
     if schema_of(engine) is not Schema.CURRENT:
         if not migrate:
             raise ConfigurationError(
@@ -195,6 +197,20 @@ def open_database(url: str, *, migrate: bool = True) -> sa.Engine:
         with engine.execution_options(**{WRITES: True}).begin() as connection:
             command.upgrade(migration_config(connection), "head")
     return engine
+
+
+def _check_encoding(engine: sa.Engine) -> None:
+    """Refuse a server's database in which a name may have no place."""
+    if engine.dialect.name != "postgresql":
+        return
+    with storing("the database"), closing(engine.connect()) as connection:
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+    if encoding != "UTF8":
+        engine.dispose()
+        raise ConfigurationError(
+            f"the database has encoding {encoding}, which does not keep every name; make one in UTF-8, e.g. by createdb"
+            " -E UTF8 -T template0"
+        )
 
 
 class Schema(Enum):
@@ -304,7 +320,9 @@ def _engine(
     try:
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url, patience_wall_s=patience_wall_s)
-        return sa.create_engine(url, pool_pre_ping=True, connect_args=dict(connect_args or {}))
+        # Text comes as text, whatever the server and the environment have as their encoding.
+        encoding = {"client_encoding": "utf8"} if url.get_driver_name() == "psycopg" else {}
+        return sa.create_engine(url, pool_pre_ping=True, connect_args={**encoding, **(connect_args or {})})
     except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigurationError(f"no driver for database URL {url.render_as_string()}: {error}") from error
 

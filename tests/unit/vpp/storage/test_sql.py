@@ -8,6 +8,7 @@ from alembic import command
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
+from tests.postgresql import PostgresServer
 from vpp.domain.errors import ConfigurationError
 from vpp.storage.sequences import Sequences
 from vpp.storage.sql import counters, lease_engine, metadata, migration_config, open_database
@@ -61,3 +62,9 @@ def test_a_database_in_memory_keeps_what_it_was_told() -> None:
 def test_a_database_url_that_makes_no_sense_is_a_configuration_error(url: str, opened: Callable[[str], object]) -> None:
     with pytest.raises(ConfigurationError):
         opened(url)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_does_not_keep_every_character_is_refused(server: PostgresServer, encoding: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"encoding {encoding}.*-E UTF8"):
+        open_database(server.new_url(encoding=encoding))
