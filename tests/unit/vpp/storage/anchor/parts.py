@@ -108,6 +108,15 @@ class Plant:
         """The file of heads."""
         return self.heads / f"{self.fleet}.jsonl"
 
+    def destroy(self) -> None:
+        """Leave nothing of the database."""
+        if not self.place.archive:
+            self.file.unlink()
+            return
+        with self.sql() as database:
+            database.execute("DROP SCHEMA public CASCADE")
+            database.execute("CREATE SCHEMA public")
+
     def backup(self) -> Callable[[], None]:
         """Copy database and archive; return what puts them back."""
         self.file.parent.mkdir(parents=True, exist_ok=True)

@@ -76,9 +76,8 @@ def test_everything_deleted_is_found(plant: Plant) -> None:
     assert plant.kinds() == ["deleted"]
 
 
-@of_a_file
 def test_a_deleted_database_is_found_by_its_place(plant: Plant) -> None:
-    plant.file.unlink()
+    plant.destroy()
     former = plant.fleet
     assert plant.kinds() == ["deleted"]
     plant.run(3, export=False)
