@@ -19,6 +19,7 @@ from tests.conformance.bus_parts import (
     serving,
     until,
 )
+from tests.patience import PATIENCE_WALL_S
 from vpp.application.loops.device_plane import DevicePlane
 from vpp.bus.leader.gateway_link import BusLink
 from vpp.bus.messages.codec import Kind, encode
@@ -215,7 +216,7 @@ async def test_a_stale_epochs_instructions_are_refused_everywhere(bus: Bus) -> N
             assert old_ears.verdicts[5] == NOT_CONNECTED, "a deposed leader sends nothing"
             # A frozen one does not know, and sends.
             frame = setpoint_frame(orders([6], [0], epoch=1), sequence=99)
-            await bus.request(subjects.setpoints("g1", 1), frame, patience_wall_s=1.0)
+            await bus.request(subjects.setpoints("g1", 1), frame, patience_wall_s=PATIENCE_WALL_S)
             assert gateway.fencing.stale == 1
             new.commands.send(orders([7], [0], epoch=2))
             await until(lambda: 7 in ears.verdicts)

@@ -11,6 +11,7 @@ from adapters.ocpp import OcppLink
 from adapters.ocpp.profiles.profile_ids import command_number
 from tests.conformance.bus_parts import Ears, city, leading, orders, until
 from tests.conformance.ocpp_bench import link_of, station
+from tests.patience import PATIENCE_WALL_S
 from vpp.bus.gateway.gateway import Gateway
 from vpp.bus.leader.leader_endpoint import LeaderEndpoint
 from vpp.bus.messages.frames import receipt_of, setpoint_frame
@@ -92,7 +93,7 @@ async def test_the_older_gateway_closes_its_connection_and_the_newer_one_gets_th
     async with two_gateways(bus) as (hub, ears, one, other), station(one, NAME) as stale:
         await until(lambda: ears.connected(0))
         async with station(other, NAME) as fresh:
-            await asyncio.wait_for(stale.socket.wait_closed(), 10.0)
+            await asyncio.wait_for(stale.socket.wait_closed(), PATIENCE_WALL_S)
             assert hub.gateways() == {"g1": 0, "g2": 1}
             assert (ears.connected(0), ears.losses) == (True, 0), "nobody is told of a loss"
             hub.commands.send(orders([5], [0]))
@@ -126,7 +127,7 @@ async def test_a_station_that_comes_back_stays_while_the_news_of_its_leaving_is_
             async with station(one, NAME, boot=False) as third:
                 await third.boot()
                 await until(lambda: hub.gateways() == {"g1": 1, "g2": 0})
-                await asyncio.wait_for(second.socket.wait_closed(), 10.0)
+                await asyncio.wait_for(second.socket.wait_closed(), PATIENCE_WALL_S)
                 assert (await third.call("Heartbeat", {}))[0] == 3
                 assert (one.connected, other.connected) == (1, 0)
                 hub.commands.send(orders([5], [0]))
@@ -141,7 +142,7 @@ async def test_clocks_that_disagree_cost_a_station_one_reconnection(bus: Bus) ->
         await until(lambda: not ears.connected(0))
         async with station(one, NAME, boot=False) as refused:  # its number is an hour below the last one
             await refused.boot()
-            await asyncio.wait_for(refused.socket.wait_closed(), 10.0)
+            await asyncio.wait_for(refused.socket.wait_closed(), PATIENCE_WALL_S)
         async with station(one, NAME) as raw:
             await until(lambda: ears.connected(0))
             hub.commands.send(orders([5], [0]))
@@ -154,7 +155,7 @@ async def test_a_new_leader_learns_which_of_two_connections_is_the_newer(bus: Bu
         await until(lambda: ears.connected(0))
         heirs = Watched()
         async with leading(bus, city(2), epoch=2, ears=heirs) as (heir, _), station(other, NAME):
-            await asyncio.wait_for(stale.socket.wait_closed(), 10.0)
+            await asyncio.wait_for(stale.socket.wait_closed(), PATIENCE_WALL_S)
             await until(lambda: heir.gateways() == {"g1": 0, "g2": 1})
             assert (heirs.connected(0), heirs.losses) == (True, 0)
 
@@ -165,7 +166,7 @@ async def test_a_deposed_leaders_instruction_never_reaches_a_station(bus: Bus) -
         async with leading(bus, city(2), epoch=2) as (heir, heirs):
             await until(lambda: heirs.connected(0))
             frame = setpoint_frame(orders([6], [0], epoch=1), sequence=99)
-            answer = await bus.request(subjects.setpoints("g1", 1), frame, patience_wall_s=5.0)
+            answer = await bus.request(subjects.setpoints("g1", 1), frame, patience_wall_s=PATIENCE_WALL_S)
             assert receipt_of(answer)[0] == 99, "it is received, and refused"
             heir.commands.send(orders([7], [0], epoch=2))
             await until(lambda: heirs.verdicts.get(7) == ACCEPTED)

@@ -27,6 +27,7 @@ from tests.conformance.ocpp_bench import (
     setpoints,
     station,
 )
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.errors import ConflictError, DeviceUnreachableError, UnknownIdError
 from vpp.domain.session import SessionEnded, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
@@ -376,7 +377,7 @@ async def test_the_newest_connection_of_a_station_wins_and_the_late_close_of_the
     async with central(sink) as link, AsyncExitStack() as stack:
         old = await stack.enter_async_context(station(link))
         new = await stack.enter_async_context(station(link))
-        await asyncio.wait_for(old.socket.wait_closed(), 5.0)
+        await asyncio.wait_for(old.socket.wait_closed(), PATIENCE_WALL_S)
         link.send(setpoints((90, EV, Layer.DISPATCH, 5.0, clock().now_s() + 900.0)))
         assert await sink.outcome(90) == ACCEPTED
         assert (await new.call("Heartbeat", {}))[0] == 3

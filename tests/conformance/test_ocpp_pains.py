@@ -28,6 +28,7 @@ from tests.conformance.ocpp_bench import (
     setpoints,
     station,
 )
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.session import SessionEnded, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
@@ -77,7 +78,7 @@ class Plain:
         key = base64.b64encode(os.urandom(16)).decode()
         usual = (f"GET {path} HTTP/1.1", "Host: x", "Upgrade: websocket", f"Sec-WebSocket-Key: {key}")
         self.writer.write("\r\n".join((*usual, "Sec-WebSocket-Version: 13", *lines, "", "")).encode())
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5.0)
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), PATIENCE_WALL_S)
         return self, head.decode()
 
     def say(self, message: object, *, reserved: int = 0) -> None:
@@ -89,7 +90,7 @@ class Plain:
     async def hear(self) -> list:
         """Return the next text message."""
         while True:
-            head = await asyncio.wait_for(self.reader.readexactly(2), 5.0)
+            head = await asyncio.wait_for(self.reader.readexactly(2), PATIENCE_WALL_S)
             size = head[1]
             if size == 126:
                 size = int.from_bytes(await self.reader.readexactly(2), "big")
@@ -106,7 +107,7 @@ class Plain:
 
     async def end(self) -> bytes:
         """Return everything until the other side closes."""
-        return await asyncio.wait_for(self.reader.read(), 5.0)
+        return await asyncio.wait_for(self.reader.read(), PATIENCE_WALL_S)
 
     def close(self) -> None:
         """Leave."""
@@ -343,7 +344,7 @@ async def test_pain_19_a_station_that_heartbeats_but_answers_no_call_is_made_to_
             assert await dispatch(link, sink, number, 5.0) == (OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
             if number < 7:
                 assert (await raw.call("Heartbeat", {}))[0] == 3
-        await asyncio.wait_for(raw.socket.wait_closed(), 5.0)
+        await asyncio.wait_for(raw.socket.wait_closed(), PATIENCE_WALL_S)
         assert "unanswered" in sink.rejected
 
 
@@ -368,7 +369,7 @@ async def test_pain_20_pings_of_a_station_are_answered_and_count_as_life() -> No
         connect(f"ws://127.0.0.1:{link.port}/ocpp/CP1", subprotocols=["ocpp1.6"]) as one,
     ):
         pong = await one.ping(b"still here")
-        assert await asyncio.wait_for(pong, 5.0) > 0.0
+        assert await asyncio.wait_for(pong, PATIENCE_WALL_S) > 0.0
 
 
 async def test_pain_21_a_station_that_reconnects_again_and_again_is_served_each_time() -> None:
@@ -548,7 +549,7 @@ async def test_pain_29_a_session_that_has_moved_to_another_process_ends_without_
         link.superseded("CP1", epoch)  # not newer: nothing happens
         assert (await raw.call("Heartbeat", {}))[0] == 3
         link.superseded("CP1", epoch + 1)
-        await asyncio.wait_for(raw.socket.wait_closed(), 5.0)
+        await asyncio.wait_for(raw.socket.wait_closed(), PATIENCE_WALL_S)
         assert sink.values[EV, Quantity.CONNECTED] == 1.0
         assert link.card(EV)["connected"] is False
 

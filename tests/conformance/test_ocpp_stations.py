@@ -27,6 +27,7 @@ from tests.conformance.ocpp_bench import (
     resource,
     setpoints,
 )
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.device import DeviceResponse, PlugEvent
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
@@ -290,7 +291,7 @@ async def operated(world: World, version: str) -> AsyncIterator[CentralOfOneLine
     async with serve(talk, "127.0.0.1", 0, subprotocols=list(VERSIONS)) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         async with running(world, port, versions={EV: version}):
-            operator = await asyncio.wait_for(arrived, 5.0)
+            operator = await asyncio.wait_for(arrived, PATIENCE_WALL_S)
             await operator.hears("StatusNotification")
             yield operator
 

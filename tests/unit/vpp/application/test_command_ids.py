@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.application.command_ids import CommandIds
 from vpp.domain.errors import StorageError
 
@@ -24,7 +25,7 @@ class Counter:
 
     def reserve_ids(self, count: int) -> int:
         """Reserve ids, unless the database is away."""
-        assert self.open.wait(60.0)
+        assert self.open.wait(PATIENCE_WALL_S)
         if self.away:
             raise StorageError("the counters cannot be written")
         first, self.next = self.next, self.next + count

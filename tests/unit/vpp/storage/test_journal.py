@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.errors import AuditError, InputError, StorageError
 from vpp.record.chain import GENESIS, link
 from vpp.storage.journal import SqlJournal, verify
@@ -116,7 +117,7 @@ def held(record: SqlJournal, monkeypatch: pytest.MonkeyPatch) -> tuple[threading
 
     def slowly(batch: object) -> None:
         writing.set()
-        assert go_on.wait(5.0)
+        assert go_on.wait(PATIENCE_WALL_S)
         write(batch)
 
     monkeypatch.setattr(record, "_write", slowly)
@@ -128,7 +129,7 @@ async def test_what_is_appended_during_a_flush_is_kept(engine: sa.Engine, monkey
     writing, go_on = held(record, monkeypatch)
     record.append("early", 1.0, {})
     flush = asyncio.create_task(record.flush())
-    assert await asyncio.to_thread(writing.wait, 5.0)
+    assert await asyncio.to_thread(writing.wait, PATIENCE_WALL_S)
     record.append("late", 2.0, {})
     go_on.set()
     await flush
@@ -143,7 +144,7 @@ async def test_a_cancelled_flush_neither_loses_nor_repeats(engine: sa.Engine, mo
     writing, go_on = held(record, monkeypatch)
     record.append("x", 1.0, {})
     flush = asyncio.create_task(record.flush())
-    assert await asyncio.to_thread(writing.wait, 5.0)
+    assert await asyncio.to_thread(writing.wait, PATIENCE_WALL_S)
     flush.cancel()
     with pytest.raises(asyncio.CancelledError):
         await flush

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_WALL_S
 from tests.unit.vpp.storage.anchor.parts import BEGIN_S, Plant
 from vpp.application.trust.record_trust import RecordTrust
 from vpp.domain.errors import StorageError, UnverifiedError
@@ -31,7 +32,7 @@ class Slow(SqlAnchor):
 
     def verify_start(self, progress: Callable[[int], object] = lambda _: None) -> Verification:
         """Verify once it may."""
-        self.may_go.wait(30.0)
+        assert self.may_go.wait(PATIENCE_WALL_S)
         return super().verify_start(progress)
 
     def export(self, head: Head, at_s: float, *, restored: bool = False) -> SignedHead:
