@@ -51,8 +51,8 @@ def _app() -> FastAPI:
 
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    """Return the port of a server with little patience."""
-    monkeypatch.setattr(connections, "HEAD_WALL_S", _SOON_WALL_S)
+    """Return the port of a server with little patience for bodies and readers."""
+    monkeypatch.setattr(connections, "HEAD_WALL_S", PATIENCE_WALL_S)
     monkeypatch.setattr(connections, "UNREAD_WALL_S", _SOON_WALL_S)
     monkeypatch.setattr(connections, "MOST_OF_ONE_CLIENT", 20)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -96,8 +96,12 @@ async def _works(port: int) -> None:
         b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nokGET / HT",
     ],
 )
-async def test_half_a_head_is_answered_with_408_and_the_end(port: int, half: bytes) -> None:
-    answer = await _said(port, half)
+async def test_half_a_head_is_answered_with_408_and_the_end(
+    port: int, half: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as hasty:
+        hasty.setattr(connections, "HEAD_WALL_S", _SOON_WALL_S)
+        answer = await _said(port, half)
     assert b"HTTP/1.1 408" in answer
     await _works(port)
 
@@ -136,8 +140,7 @@ async def test_who_reads_nothing_is_let_go(port: int) -> None:
     await _works(port)
 
 
-async def test_one_client_gets_so_many_connections_and_no_more(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_WALL_S", 60.0)
+async def test_one_client_gets_so_many_connections_and_no_more(port: int) -> None:
     open_ones = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
     answer = await _said(port)
     assert answer.startswith(b"HTTP/1.1 503")

@@ -32,7 +32,7 @@ class LineLink:
     def __init__(self) -> None:
         self.address: tuple[str, int] | None = None
         self.fault: Exception | None = None
-        self.started, self.finished = asyncio.Event(), asyncio.Event()
+        self.started, self.called, self.finished = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def start(self, sink: GridSink) -> None:
         """Listen at a free port."""
@@ -80,6 +80,7 @@ class LineLink:
         return request
 
     async def _report(self, writer: asyncio.StreamWriter) -> None:
+        self.called.set()
         async for event in self._sink.events(after=None, scope=EVERYTHING):
             if event.kind == "request":
                 writer.write(f"event {event.body['state']} {event.body['id']}\n".encode())
@@ -168,7 +169,7 @@ async def test_a_link_that_cannot_start_ends_the_service_though_another_link_ser
             del sink
             assert sound.address is not None
             self.caller = await asyncio.open_connection(*sound.address)
-            await asyncio.sleep(0.1)
+            await sound.called.wait()
             raise OSError("the address is taken")
 
     taken = Taken()

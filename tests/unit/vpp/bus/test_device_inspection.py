@@ -30,11 +30,19 @@ def status(answer: bytes) -> tuple[Status, str]:
 
 
 async def asked(
-    inspect: Callable[[int, int], Awaitable[DeviceSchedule]], *, answer_wall_s: float = 5.0
+    inspect: Callable[[int, int], Awaitable[DeviceSchedule]],
+    *,
+    answer_wall_s: float = PATIENCE_WALL_S,
+    heard: Callable[[], object] = lambda: None,
 ) -> DeviceSchedule:
-    """Return what the leader gets of a gateway that inspects in this way."""
+    """Return what the leader gets of a gateway that inspects in this way; ``heard`` is called at every question."""
     bus, gateway = InProcessBus(), GatewayInspection(inspect)
-    subscription = await bus.subscribe(SUBJECT, gateway.answer)
+
+    def answer(subject: str, content: bytes) -> bytes:
+        heard()
+        return gateway.answer(subject, content)
+
+    subscription = await bus.subscribe(SUBJECT, answer)
     try:
         return await ask_gateway(bus, SUBJECT, number=1, row=3, duration_s=600, answer_wall_s=answer_wall_s)
     finally:
@@ -45,13 +53,15 @@ async def asked(
 
 async def test_a_device_is_asked_once_however_often_the_leader_repeats_its_question() -> None:
     questions: list[tuple[int, int]] = []
+    repeated = asyncio.Semaphore(0)
 
     async def inspect(row: int, duration_s: int) -> DeviceSchedule:
         questions.append((row, duration_s))
-        await asyncio.sleep(0.35)  # the leader has asked again meanwhile
+        for _ in range(3):
+            await repeated.acquire()
         return SCHEDULE
 
-    found = await asked(inspect)
+    found = await asked(inspect, heard=repeated.release)
 
     assert questions == [(3, 600)]
     assert (found.start_s, found.offsets_s) == (SCHEDULE.start_s, SCHEDULE.offsets_s)
@@ -106,7 +116,7 @@ async def test_an_answer_that_cannot_be_read_is_none(answer: bytes) -> None:
     bus = InProcessBus()
     await bus.subscribe(SUBJECT, lambda _subject, _content: answer)
     with pytest.raises(DeviceUnreachableError):
-        await ask_gateway(bus, SUBJECT, number=1, row=3, duration_s=600, answer_wall_s=5.0)
+        await ask_gateway(bus, SUBJECT, number=1, row=3, duration_s=600, answer_wall_s=PATIENCE_WALL_S)
 
 
 async def test_more_questions_at_once_than_a_gateway_keeps_are_turned_away() -> None:

@@ -1,12 +1,14 @@
 """Stations that obey, against a real central system: what they are told, what they then meter, and what they keep."""
 
 import asyncio
+from collections.abc import Callable
 
 import numpy as np
 
 from adapters.ocpp.central_system.server import OcppLink
 from adapters.ocpp.simulated.load.charging_swarm import ChargingSwarm, SwarmNameplates
 from tests.conformance.ocpp_bench import Sink, central, clock, fleet, resource, setpoints
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.session import SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
@@ -18,13 +20,11 @@ INDEX = fleet(*(resource(n, f"S{n}/1") for n in ROWS))
 YES = (OutcomeStatus.ACCEPTED, Reason.NONE)
 
 
-async def _live(swarm: ChargingSwarm, until: object, *, every_s: float = 0.2) -> None:
-    for _ in range(2000):
-        if callable(until) and until():
-            return
-        swarm.run(0.01, every_s=every_s)
-        await asyncio.sleep(0.002)
-    raise AssertionError("not in time")
+async def _live(swarm: ChargingSwarm, until: Callable[[], bool], *, every_s: float = 0.2) -> None:
+    async with asyncio.timeout(PATIENCE_WALL_S):
+        while not until():
+            swarm.run(0.01, every_s=every_s)
+            await asyncio.sleep(0.002)
 
 
 async def _come(swarm: ChargingSwarm, link: OcppLink) -> None:

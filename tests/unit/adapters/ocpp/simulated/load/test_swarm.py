@@ -1,13 +1,23 @@
 """The load generator's stations against a real central system, a few of them."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 from adapters.ocpp.central_system.security import KeyTable, new_key
 from adapters.ocpp.simulated.load.swarm import Swarm
 from tests.conformance.ocpp_bench import Sink, central, clock, fleet, resource, setpoints
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity
 from vpp.lab.compose.load.station_tls import secured
+
+
+async def _run(swarm: Swarm, done: Callable[[], bool], **how: Any) -> None:  # noqa: ANN401 - any argument of Swarm.run
+    async with asyncio.timeout(PATIENCE_WALL_S):
+        while not done():
+            swarm.run(0.02, **how)
+            await asyncio.sleep(0.005)
 
 
 async def test_a_swarm_connects_boots_meters_obeys_and_comes_back() -> None:
@@ -18,23 +28,15 @@ async def test_a_swarm_connects_boots_meters_obeys_and_comes_back() -> None:
         swarm = Swarm(("127.0.0.1", link.port), keys, sources=["127.0.0.9"], now_s=clock().now_s)
         try:
             swarm.connect()
-            for _ in range(400):
-                if swarm.tally.ready == 37 and not link.waiting_setups:
-                    break
-                swarm.run(0.01)
-                await asyncio.sleep(0.005)
+            await _run(swarm, lambda: swarm.tally.ready == 37 and not link.waiting_setups)
             assert swarm.tally.ready == link.connected == 37
             link.send(setpoints(*((n, n, Layer.DISPATCH, 5.0, clock().now_s() + 900.0) for n in range(3, 40))))
-            while len(sink.told) < 37 or (39, Quantity.POWER_KW) not in sink.values:
-                swarm.run(0.02, busy=37)
-                await asyncio.sleep(0.005)
+            await _run(swarm, lambda: len(sink.told) == 37 and (39, Quantity.POWER_KW) in sink.values, busy=37)
             assert swarm.tally.wrong_ids == swarm.tally.errors == swarm.tally.lost == 0
             swarm.drop()
             await sink.until(lambda: link.connected == 0)
             swarm.connect()
-            while swarm.tally.ready < 37:
-                swarm.run(0.02)
-                await asyncio.sleep(0.005)
+            await _run(swarm, lambda: swarm.tally.ready == 37)
         finally:
             swarm.close()
 
@@ -50,20 +52,14 @@ async def test_a_share_of_a_swarm_speaks_tls_and_comes_back_by_ticket() -> None:
         try:
             for secure, ready in ((False, 10), (True, 20)):
                 swarm.connect(secure=secure)
-                while swarm.tally.ready < ready:
-                    swarm.run(0.02, until_ready=True)
-                    await asyncio.sleep(0.005)
+                await _run(swarm, lambda: swarm.tally.ready >= ready, until_ready=True)  # noqa: B023 - awaited here
                 assert link.connected == ready
             assert (sum(m.secure for m in swarm.stations), swarm.tally.resumed) == (10, 0)
-            while (22, Quantity.POWER_KW) not in sink.values:
-                swarm.run(0.02, busy=20)
-                await asyncio.sleep(0.005)
+            await _run(swarm, lambda: (22, Quantity.POWER_KW) in sink.values, busy=20)
             swarm.drop(secure=True)
             await sink.until(lambda: link.connected == 10)
             swarm.connect(secure=True)
-            while swarm.tally.ready < 20:
-                swarm.run(0.02)
-                await asyncio.sleep(0.005)
+            await _run(swarm, lambda: swarm.tally.ready >= 20)
             assert swarm.tally.resumed == 10
             assert swarm.tally.wrong_ids == swarm.tally.errors == swarm.tally.lost == 0
         finally:

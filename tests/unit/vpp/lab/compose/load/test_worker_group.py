@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.errors import DeviceUnreachableError
 from vpp.lab.compose.load.worker_group import Reply, WorkerGroup, answer_requests, requests_of
 
@@ -52,11 +53,14 @@ def test_all_workers_reply_and_work_on_between_two_requests() -> None:
         group.add(counting, 0)
         group.add(counting, 1_000_000)
         before = group.ask("state", extra=1)
-        time.sleep(0.05)
-        after = group.ask("state")
+        after = before
+        deadline = time.monotonic() + PATIENCE_WALL_S
+        while not all(late["count"] > early["count"] for early, late in zip(before, after, strict=True)):
+            assert time.monotonic() < deadline, "a worker stands still between two requests"
+            time.sleep(0.001)
+            after = group.ask("state")
         assert len(group) == 2
         assert [(reply["what"], reply["extra"]) for reply in before] == [("state", 1)] * 2
-        assert all(late["count"] > early["count"] for early, late in zip(before, after, strict=True))
         assert before[1]["count"] >= 1_000_000
     finally:
         group.end()
