@@ -1,5 +1,6 @@
 """Stations that are not ready yet, and settings that hold from their next boot on; over real sockets."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -32,11 +33,14 @@ async def test_a_first_question_that_is_refused_is_asked_once_more(version: str)
 
 
 async def test_nothing_is_sent_right_behind_the_answer_to_a_boot() -> None:
-    async with central(Sink(), settle_wall_s=0.3) as link, station(link, boot=False) as raw:
+    settle_wall_s = 600.0
+    async with central(Sink(), settle_wall_s=settle_wall_s) as link, station(link, boot=False) as raw:
         await raw.boot()
         assert (await raw.call("Heartbeat", {}))[0] == 3
         assert raw.asked == []
-        await raw.settled()
+        assert link._server is not None
+        link._server.context.timers.advance(asyncio.get_running_loop().time() + settle_wall_s + 1.0)
+        await raw.until(lambda: bool(raw.asked))
 
 
 def settings(raw: RawStation) -> list[tuple[str, str]]:

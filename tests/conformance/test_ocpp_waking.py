@@ -1,17 +1,21 @@
 """Cars that sleep on after a pause are woken where an operator wants it, and nobody's limit is exceeded by it."""
 
+import asyncio
 import math
+from collections.abc import Iterator
 
 import pytest
 
 from adapters.ocpp import OcppLink
-from adapters.ocpp.control.waking import TRIES, WakeRule
+from adapters.ocpp.control.waking import TRIES, Waker, WakeRule
 from adapters.ocpp.messages.ocpp_j import stamp
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.profiles.profile_ids import WAKING, profile_id
+from tests.conformance.bus_parts import until
 from tests.conformance.ocpp_bench import ACCEPTED, EV, RawStation, Sink, central, clock, setpoints, station
 from tests.conformance.test_ocpp_pacing import limits
 from tests.conformance.test_ocpp_ways import begin
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.errors import InputError
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity
@@ -20,6 +24,25 @@ from vpp.runtime.clock import ScaledClock
 
 RULES = WakeRule.read("O*@s1")
 SPEED = 100.0
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the times at which a link has looked for cars to be woken."""
+    at_s, due = list[float](), Waker.due
+
+    def looked(self: Waker, now_s: float) -> Iterator[int]:
+        yield from due(self, now_s)
+        at_s.append(now_s)
+
+    monkeypatch.setattr(Waker, "due", looked)
+    return at_s
+
+
+async def left_alone(raw: RawStation, looks: list[float], until_s: float) -> None:
+    """Wait until the link has looked after a time, and what it then sent has come."""
+    await until(lambda: bool(looks) and looks[-1] > until_s)
+    await raw.call("Heartbeat", {})
 
 
 def falls_asleep(link: OcppLink, *, asleep: bool = True) -> None:
@@ -57,25 +80,25 @@ async def test_without_a_value_in_force_nothing_is_left_behind() -> None:
 
 
 @pytest.mark.parametrize("rules", [(), WakeRule.read("O*@elsewhere"), WakeRule.read("Two@*")])
-async def test_no_other_station_is_disturbed(rules: tuple[WakeRule, ...]) -> None:
+async def test_no_other_station_is_disturbed(rules: tuple[WakeRule, ...], looks: list[float]) -> None:
     sink, fast = Sink(), clock(SPEED)
     async with central(sink, clock=fast, wake=rules) as link, station(link) as raw:
         await has_a_car(link, sink, raw, fast, 8.0)
         falls_asleep(link)
-        await fast.sleep(60.0)
+        await left_alone(raw, looks, fast.now_s() + 60.0)
         assert limits(raw) == [8000]
 
 
-async def test_a_limit_below_six_amperes_is_never_exceeded_to_wake_a_car() -> None:
+async def test_a_limit_below_six_amperes_is_never_exceeded_to_wake_a_car(looks: list[float]) -> None:
     sink, fast = Sink(), clock(SPEED)
     async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:
         await has_a_car(link, sink, raw, fast, 0.0)
         falls_asleep(link)
-        await fast.sleep(60.0)
+        await left_alone(raw, looks, fast.now_s() + 60.0)
         assert limits(raw) == [0]
 
 
-async def test_an_instruction_that_comes_meanwhile_is_the_one_that_holds() -> None:
+async def test_an_instruction_that_comes_meanwhile_is_the_one_that_holds(looks: list[float]) -> None:
     sink, fast = Sink(), clock(10.0)
     async with central(sink, clock=fast, wake=RULES, profile_interval_s=10.0) as link, station(link) as raw:
         await has_a_car(link, sink, raw, fast, 8.0)
@@ -83,17 +106,17 @@ async def test_an_instruction_that_comes_meanwhile_is_the_one_that_holds() -> No
         await raw.asked_for("SetChargingProfile", 4)
         link.send(setpoints((6, EV, Layer.DISPATCH, 0.0, fast.now_s() + 9000.0)))
         assert await sink.outcome(6) == ACCEPTED
-        await fast.sleep(40.0)
+        await left_alone(raw, looks, fast.now_s() + 40.0)
         assert limits(raw) == [8000, 0, 3960, 0]
         assert sink.values[EV, Quantity.LIMIT_KW] == 0.0
 
 
-async def test_a_try_that_was_not_possible_does_not_count() -> None:
+async def test_a_try_that_was_not_possible_does_not_count(looks: list[float]) -> None:
     sink, fast = Sink(), clock(2000.0)
     async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:
         await has_a_car(link, sink, raw, fast, 0.0)
         falls_asleep(link)
-        await fast.sleep(2000.0)
+        await left_alone(raw, looks, fast.now_s() + 2000.0)
         link.send(setpoints((6, EV, Layer.DISPATCH, 8.0, fast.now_s() + 9000.0)))
         assert await sink.outcome(6) == ACCEPTED
         await raw.until(lambda: limits(raw)[-3:] == [0, 3960, 8000])
@@ -110,7 +133,7 @@ async def test_what_was_in_force_is_put_back_at_once_where_a_car_wakes_halfway()
         assert limits(raw) == [8000, 0, 8000]
 
 
-async def test_a_car_that_sleeps_on_is_left_alone_after_some_tries() -> None:
+async def test_a_car_that_sleeps_on_is_left_alone_after_some_tries(looks: list[float]) -> None:
     sink, fast = Sink(), clock(1000.0)
     async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:
         await begin(raw)
@@ -118,7 +141,7 @@ async def test_a_car_that_sleeps_on_is_left_alone_after_some_tries() -> None:
         assert await sink.outcome(5) == ACCEPTED
         falls_asleep(link)
         await raw.until(lambda: len(limits(raw)) == 1 + 3 * TRIES)
-        await fast.sleep(1000.0)
+        await left_alone(raw, looks, fast.now_s() + 1000.0)
         assert limits(raw) == [8000, *[0, 3960, 8000] * TRIES]
 
 
@@ -146,9 +169,10 @@ async def test_a_car_that_stays_at_nought_after_its_pause_is_noticed_and_woken()
         await draws(0)
         link.send(setpoints((6, EV, Layer.RELEASE, math.nan, math.inf)))
         assert await sink.outcome(6) == ACCEPTED
-        while len(limits(raw)) < 3:
-            await draws(0)
-            await fast.sleep(30.0)
+        async with asyncio.timeout(PATIENCE_WALL_S):
+            while len(limits(raw)) < 3:
+                await draws(0)
+                await fast.sleep(30.0)
         assert limits(raw)[1:3] == [0, 3960]
         await draws(9000)
         await sink.until(lambda: sink.values[EV, Quantity.TROUBLES] == 0.0)

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
@@ -35,11 +36,11 @@ class Dispatcher:
     def __init__(self, compile_signature: Callable[[object], object], cache: Path | None) -> None:
         self.stats = SimpleNamespace(cache_path=cache)
         self.py_func = compile_signature
-        self.entered = threading.Event()
+        self.steps = SimpleQueue[str]()
 
     def compile(self, signature: str) -> object:
         """Return what the kernel makes of a signature."""
-        self.entered.set()
+        self.steps.put("compiles")
         with global_compiler_lock:
             return self.py_func(signature)
 
@@ -90,13 +91,29 @@ def test_a_kernel_without_a_cache_is_left_as_it_is() -> None:
     assert "compile" not in vars(dispatcher)
 
 
-def test_a_thread_takes_no_lock_while_another_one_compiles(tmp_path: Path) -> None:
-    callee, said = Dispatcher(text, tmp_path), list[object]()
+class ToldLock:
+    """The lock of numba, before which whoever wants it says so."""
+
+    def __init__(self, steps: "SimpleQueue[str]") -> None:
+        self._steps = steps
+
+    def __enter__(self) -> None:
+        self._steps.put("waits")
+        global_compiler_lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        global_compiler_lock.release()
+
+
+def test_a_thread_takes_no_lock_while_another_one_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    callee, said = Dispatcher(text, tmp_path / "made"), list[object]()
     compile_once(callee)
+    monkeypatch.setattr("numerics.one_compiler.global_compiler_lock", ToldLock(callee.steps))
     other = threading.Thread(target=lambda: said.append(callee.compile("f8")))
     with global_compiler_lock:  # as long as a caller is compiled
         other.start()
-        assert not callee.entered.wait(0.5)
+        assert callee.steps.get(timeout=PATIENCE_WALL_S) == "waits"
+        assert not (tmp_path / "made").exists(), "its lock is the second it takes"
         said.append(callee.compile("i8"))
     other.join(PATIENCE_WALL_S)
     assert said == ["i8", "f8"]

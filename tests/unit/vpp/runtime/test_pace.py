@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conformance.bus_parts import until
 from vpp.domain.errors import ConfigurationError, InputError
 from vpp.ports import owing
 from vpp.runtime.pace import PacedClock, PaceFile, Pacer
@@ -84,14 +85,21 @@ async def test_sleepers_wake_when_the_common_time_has_come(page: PaceFile) -> No
     assert list(page.reached()) == []
 
 
-async def test_time_waits_for_work_that_is_owed(page: PaceFile) -> None:
-    clock = PacedClock(page)
+async def test_time_waits_for_work_that_is_owed(page: PaceFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, pacer, strides = PacedClock(page), Pacer(page), list[float]()
+    stride = pacer.stride
+
+    def noted(wall_s: float) -> None:
+        stride(wall_s)
+        strides.append(wall_s)
+
+    monkeypatch.setattr(pacer, "stride", noted)
     beating = asyncio.create_task(clock.beat())
-    with Pacer(page):
+    with pacer:
         with owing(clock, 1_010.0):
             await clock.sleep_until(1_010.0)
-            for _ in range(50):
-                await asyncio.sleep(0.001)
+            enough = len(strides) + 50  # twice as far as it may go
+            await until(lambda: len(strides) >= enough)
             assert page.now_s <= 1_010.0 + 0.1 * SPEED
         await clock.sleep_until(1_020.0)
     beating.cancel()

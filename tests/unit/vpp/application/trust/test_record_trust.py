@@ -11,7 +11,7 @@ from tests.patience import PATIENCE_WALL_S
 from tests.unit.vpp.storage.anchor.parts import BEGIN_S, Plant
 from vpp.application.trust.record_trust import RecordTrust
 from vpp.domain.errors import StorageError, UnverifiedError
-from vpp.record.decisions import RESTORED
+from vpp.record.decisions import RESTORED, RestoreDecision
 from vpp.record.entry import Head
 from vpp.record.heads import SignedHead
 from vpp.record.verification import Verification
@@ -22,13 +22,19 @@ from vpp.storage.sql import open_database
 
 
 class Slow(SqlAnchor):
-    """An anchor whose verification waits, and whose export fails, while it is told to."""
+    """An anchor whose verification waits, and whose export fails, while it is told to; counts looks for decisions."""
 
     def __init__(self, plant: Plant) -> None:
         super().__init__(open_database(plant.place.url), plant.place)
         self.may_go = threading.Event()
         self.may_go.set()
         self.fault: StorageError | None = None
+        self.looks = 0
+
+    def decision(self) -> RestoreDecision | None:
+        """Look for a decision."""
+        self.looks += 1
+        return super().decision()
 
     def verify_start(self, progress: Callable[[int], object] = lambda _: None) -> Verification:
         """Verify once it may."""
@@ -55,6 +61,13 @@ class Life:
         """Add a durable entry."""
         self.journal.append(kind, self.clock.now_s(), {"x": 1})
         self.journal.flush_now()
+
+    async def until(self, true: Callable[[], bool], *, step_s: float) -> None:
+        """Let time pass until a condition holds."""
+        async with asyncio.timeout(PATIENCE_WALL_S):
+            while not true():
+                await self.clock.advance(self.clock.now_s() + step_s)
+                await asyncio.sleep(0.001)
 
 
 @pytest.fixture
@@ -122,10 +135,8 @@ async def test_a_minute_with_new_entries_ends_with_a_head(running: Life, plant: 
     await running.trust.require()
     for _ in range(3):
         running.append()
-        reached = running.journal.head().sequence
-        while f'"sequence":{reached},' not in plant.head_file.read_text():
-            await running.clock.advance(running.clock.now_s() + 5.0)
-            await asyncio.sleep(0.001)
+        reached = f'"sequence":{running.journal.head().sequence},'
+        await running.until(lambda: reached in plant.head_file.read_text(), step_s=5.0)  # noqa: B023 - awaited here
     loop.cancel()
     await asyncio.wait((loop,))
 
@@ -158,9 +169,7 @@ async def test_a_running_service_takes_a_decision_up(plant: Plant) -> None:
     with pytest.raises(UnverifiedError):
         await life.trust.require()
     life.anchor.decide(actor="operator", reason="backup of Monday", at_s=life.clock.now_s())
-    while not life.trust.trusted:
-        await life.clock.advance(life.clock.now_s() + 5.0)
-        await asyncio.sleep(0.001)
+    await life.until(lambda: life.trust.trusted, step_s=5.0)
     loop.cancel()
     await asyncio.wait((loop,))
     (entry,) = life.journal.entries([RESTORED])
@@ -178,14 +187,10 @@ async def test_a_key_that_cannot_be_used_any_more_ends_no_service(plant: Plant) 
     loop = asyncio.create_task(life.trust.run())
     with pytest.raises(UnverifiedError, match=r"it cannot be verified: .* has mode 644"):
         await life.trust.require()
-    for _ in range(3):
-        await life.clock.advance(life.clock.now_s() + 5.0)
-        await asyncio.sleep(0.05)
+    await life.until(lambda: life.anchor.looks >= 3 or loop.done(), step_s=5.0)
     assert not loop.done()
     plant.key.chmod(0o600)
-    while not life.trust.trusted:
-        await life.clock.advance(life.clock.now_s() + 100.0)
-        await asyncio.sleep(0.001)
+    await life.until(lambda: life.trust.trusted, step_s=100.0)
     loop.cancel()
     await asyncio.wait((loop,))
     await life.trust.close()
@@ -220,9 +225,7 @@ async def test_heads_that_are_put_back_are_found_without_a_decision(plant: Plant
     with pytest.raises(UnverifiedError, match="their file is gone"):
         await life.trust.require()
     plant.head_file.write_bytes(kept)
-    while not life.trust.trusted:
-        await life.clock.advance(life.clock.now_s() + 100.0)
-        await asyncio.sleep(0.001)
+    await life.until(lambda: life.trust.trusted, step_s=100.0)
     loop.cancel()
     await asyncio.wait((loop,))
     assert list(life.journal.entries([RESTORED])) == []

@@ -9,6 +9,7 @@ from adapters.modbus.devices.mapped.register_map import RegisterMap
 from adapters.modbus.devices.mapped.trial import PointTrial, try_map
 from tests.conformance.bus_parts import until
 from tests.conformance.modbus_parts import OddDevice
+from tests.patience import PATIENCE_WALL_S
 from vpp.domain.errors import DeviceUnreachableError
 
 POINTS = [
@@ -20,7 +21,7 @@ POINTS = [
 METER = RegisterMap.from_table({"name": "m", "points": POINTS}, where="m")
 
 
-async def tried(device: OddDevice, *, timeout_wall_s: float = 3.0) -> list[PointTrial]:
+async def tried(device: OddDevice, *, timeout_wall_s: float = PATIENCE_WALL_S) -> list[PointTrial]:
     async with device.serving() as port:
         address = Address.of(f"127.0.0.1:{port}/1")
         try:
