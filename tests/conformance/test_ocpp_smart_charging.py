@@ -402,12 +402,10 @@ async def test_a_probe_left_by_a_broken_test_is_removed_at_the_return(version: s
 
 async def test_a_probe_forgotten_at_a_station_lapses_soon_after_its_odd_period_begins() -> None:
     async with central(Sink(), control_test=True) as link, station(link) as raw:
-        found = probes(raw)
-        assert found
-        for probe in found:
-            schedule = probe["chargingSchedule"]
-            odd_s = [p["startPeriod"] for p in schedule["chargingSchedulePeriod"][1:]]
-            assert all(86_400 <= start_s < schedule["duration"] <= 86_500 for start_s in odd_s)
+        schedules = [probe["chargingSchedule"] for probe in probes(raw)]
+        odd = [(schedule, period) for schedule in schedules for period in schedule["chargingSchedulePeriod"][1:]]
+        assert odd
+        assert all(86_400 <= period["startPeriod"] < schedule["duration"] <= 86_500 for schedule, period in odd)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -32,13 +32,10 @@ def test_only_settings_that_exist_are_set() -> None:
 
 
 def test_every_file_that_is_mounted_exists_and_every_volume_is_declared() -> None:
-    for service in _SERVICES.values():
-        for volume in service.get("volumes", ()):
-            source = volume.partition(":")[0]
-            if source.startswith("."):
-                assert (_DEPLOY / source).exists(), source
-            else:
-                assert source in _COMPOSE["volumes"]
+    sources = [one.partition(":")[0] for service in _SERVICES.values() for one in service.get("volumes", ())]
+    assert {source.startswith(".") for source in sources} == {True, False}, "files and volumes"
+    for source in sources:
+        assert (_DEPLOY / source).exists() if source.startswith(".") else source in _COMPOSE["volumes"], source
 
 
 def test_every_image_has_a_version() -> None:
@@ -70,6 +67,7 @@ def test_the_image_installs_by_hash_runs_without_root_and_probes_its_health() ->
 def test_everything_the_image_copies_exists_and_is_let_through() -> None:
     allowed = (_DEPLOY / "Containerfile.dockerignore").read_text(encoding="utf-8").splitlines()
     copies = [line.split() for line in _IMAGE.splitlines() if line.startswith("COPY ") and "--from" not in line]
+    assert copies
     for path in [word for words in copies for word in words[1:-1]]:
         assert (ROOT / path).exists(), path
         assert f"!{path}" in allowed

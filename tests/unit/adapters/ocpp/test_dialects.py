@@ -21,6 +21,8 @@ from adapters.ocpp.messages.ocpp_j import (
     ],
 )
 def test_standing_responses_are_lawful(version: Version, acknowledged: Mapping[str, Json]) -> None:
-    for action in acknowledged.keys() & schemas.requests(version):
+    known = acknowledged.keys() & schemas.requests(version)
+    assert known
+    for action in known:
         assert schemas.is_response(version, action, dict(acknowledged[action])), action
     assert version is not Version.V21 or acknowledged.keys() <= schemas.requests(version)

@@ -177,6 +177,7 @@ async def test_an_operator_is_answered_as_if_alone(both: Made, alone: Made, path
 
 async def test_one_sees_ones_own_devices_as_they_are(both: Made, alone: Made) -> None:
     both.scope = MINE
+    assert alone.resources
     for resource in alone.resources:
         answer, expected = await both.get(f"resources/{resource.id}"), await alone.get(f"resources/{resource.id}")
         assert answer.json() == expected.json()

@@ -139,6 +139,7 @@ def test_a_standby_that_begins_and_ends_changes_nothing_but_its_visit(house: Hou
     second.visit()
     second.close()
     changed = set(before) ^ set(_content(engine))
+    assert changed, "the visit"
     assert all("leadership" in line for line in changed)
     engine.dispose()
 

@@ -53,6 +53,7 @@ def test_an_operator_goes_with_its_sites_and_their_devices() -> None:
     change = retire(index, "operator", index.operators[0].id, at_s=10.0, actor="a")
     after = change.applied(index)
     rows = [row for row in range(len(index)) if index.operator_code[row] == 0]
+    assert rows
     assert list(change.leaving) == rows
     assert all(after.resources[row].valid_to_s == 10.0 for row in rows)
     assert all(site.retired for site in after.sites if site.operator_id == index.operators[0].id)

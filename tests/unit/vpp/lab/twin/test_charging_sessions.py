@@ -34,6 +34,7 @@ def test_behind_a_weak_transformer_the_promise_is_the_headroom_over_the_sum_of_t
     weak = with_limits(0.01)
     chargers = np.flatnonzero(weak.is_class(ResourceClass.EV))
     share = safe_share(weak)
+    assert len(chargers) > 0
     for code in np.unique(weak.transformer_code[chargers]).tolist():
         here = chargers[weak.transformer_code[chargers] == code]
         headroom_kw = weak.feeders.limit_kw[code] - weak.feeders.base_kw[code]

@@ -113,6 +113,7 @@ def test_first_plug_events_are_the_cars_already_there_then_news_only() -> None:
     model = twin(scale=0.5, start_s=NOON_S)
     model.advance(NOON_S + 1800)
     first = model.plug_events()
+    assert first
     assert {event.row for event in first} == set(np.flatnonzero(model.sessions.plugged()).tolist())
     assert all(event.plugged and event.promise is not None for event in first)
     assert model.plug_events() == []

@@ -186,6 +186,7 @@ def newest_segment_deleted_with_its_index(plant: Archived) -> None:
 
 
 def archive_deleted_with_its_index(plant: Archived) -> None:
+    assert plant.index()
     for segment in plant.index():
         _delete(plant, segment)
 
@@ -366,6 +367,7 @@ def test_a_decision_after_a_backup_was_restored_lets_the_next_start_go_by_hashes
 
 
 def test_the_head_of_a_segment_is_that_of_its_index(plant: Archived) -> None:
+    assert plant.index()
     for segment in plant.index():
         head = head_of((plant.folder / segment.name).read_bytes())
         assert asdict(head).items() <= segment.body().items()
