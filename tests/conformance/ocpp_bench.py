@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -233,6 +234,10 @@ class RawStation:
         await self.until(lambda: sum(name == action for name, _ in self.asked) >= count)
         return [payload for name, payload in self.asked if name == action][count - 1]
 
+    async def left_unanswered(self, count: int) -> None:
+        """Wait until so many messages were left unanswered."""
+        await self.until(lambda: len(self.held) == count)
+
     async def settled(self) -> None:
         """Wait until the central system has gone through its questions after a boot."""
         last = "MeterValues" if self.version == "ocpp1.6" else "TransactionEvent"
@@ -373,6 +378,18 @@ async def station(
             listening.cancel()
             with suppress(asyncio.CancelledError, ConnectionClosed):
                 await listening
+
+
+class LoopTime:
+    """The time of the running event loop, put forward by a test: whatever waits for less is due at once."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        time, self._ahead_s = loop.time, 0.0
+        patch.setattr(loop, "time", lambda: time() + self._ahead_s)
+
+    def put_forward(self, seconds: float) -> None:
+        self._ahead_s += seconds
 
 
 @dataclass

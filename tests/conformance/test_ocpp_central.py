@@ -17,6 +17,7 @@ from tests.conformance.ocpp_bench import (
     EV,
     EV2,
     V2G,
+    LoopTime,
     RawStation,
     Sink,
     central,
@@ -219,12 +220,16 @@ async def test_what_stations_answer_becomes_the_outcome() -> None:
         assert await sink.outcome(50) == (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
 
 
-async def test_a_dead_socket_times_out_as_unreachable_and_is_dropped_in_the_end() -> None:
-    sink = Sink()
-    async with central(sink, call_timeout_s=0.2) as link, station(link) as raw:
-        raw.silent = True  # the TCP connection stays open and nobody answers any more
+async def test_a_dead_socket_times_out_as_unreachable_and_is_dropped_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sink, time = Sink(), LoopTime(monkeypatch)
+    async with central(sink, call_timeout_s=5.0) as link, station(link) as raw:
+        raw.answers["SetChargingProfile"] = None  # the TCP connection stays open and nobody answers any more
         for number in (60, 61, 62):
             link.send(setpoints((number, EV, Layer.DISPATCH, 5.0, clock().now_s() + 900.0)))
+            await raw.left_unanswered(number - 59)
+            time.put_forward(6.0)
             assert await sink.outcome(number) == (OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
         await sink.until(lambda: sink.values.get((EV, Quantity.CONNECTED)) == 0.0)
 
@@ -674,12 +679,15 @@ async def test_a_station_that_connects_and_says_nothing_is_asked_who_it_is(monke
 
 
 async def test_a_connection_without_a_sign_of_life_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "LEAST_SILENCE_WALL_S", 0.5)
-    sink = Sink()
-    async with central(sink, clock=clock(speed=50.0), boot_interval_s=5) as link, station(link) as raw:
+    sink, time = Sink(), LoopTime(monkeypatch)
+    async with central(sink, boot_interval_s=5) as link, station(link) as raw:
         await sink.value(EV, Quantity.CONNECTED)
         raw.socket.transport.pause_reading()  # so that not even a ping is answered
-        await sink.until(lambda: sink.values.get((EV, Quantity.CONNECTED)) == 0.0)
+        async with asyncio.timeout(PATIENCE_WALL_S):
+            while sink.values[EV, Quantity.CONNECTED] == 1.0:  # what it has said last may still be under way
+                time.put_forward(0.5 * sessions.LEAST_SILENCE_WALL_S)
+                await asyncio.sleep(0.1)
+        raw.socket.transport.abort()
 
 
 async def test_a_message_in_fragments_is_put_together() -> None:

@@ -19,6 +19,7 @@ from adapters.ocpp.profiles.profile_ids import command_number
 from tests.conformance.ocpp_bench import (
     ACCEPTED,
     EV,
+    LoopTime,
     RawStation,
     Sink,
     central,
@@ -87,21 +88,21 @@ class Plain:
         frame[0] |= reserved
         self.writer.write(bytes(frame))
 
-    async def hear(self) -> list:
-        """Return the next text message."""
+    async def hear(self, kind: Opcode = Opcode.TEXT) -> bytes:
+        """Return the content of the next message of a kind."""
         while True:
             head = await asyncio.wait_for(self.reader.readexactly(2), PATIENCE_WALL_S)
             size = head[1]
             if size == 126:
                 size = int.from_bytes(await self.reader.readexactly(2), "big")
             payload = await self.reader.readexactly(size)
-            if head[0] & 0x0F == Opcode.TEXT:
-                return orjson.loads(payload)
+            if head[0] & 0x0F == kind:
+                return payload
 
     async def answer(self, message_id: str) -> list:
         """Return the frame that answers a CALL."""
         while True:
-            message = await self.hear()
+            message = orjson.loads(await self.hear())
             if message[0] in (3, 4) and message[1] == message_id:
                 return message
 
@@ -336,12 +337,17 @@ async def test_pain_18_a_half_closed_connection_is_a_closed_one() -> None:
         half.close()
 
 
-async def test_pain_19_a_station_that_heartbeats_but_answers_no_call_is_made_to_reconnect() -> None:
-    sink = Sink()
-    async with central(sink, call_timeout_s=0.15) as link, station(link) as raw:
-        raw.silent = True
+async def test_pain_19_a_station_that_heartbeats_but_answers_no_call_is_made_to_reconnect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sink, time = Sink(), LoopTime(monkeypatch)
+    async with central(sink, call_timeout_s=5.0) as link, station(link) as raw:
+        raw.answers["SetChargingProfile"] = None
         for number in (5, 6, 7):
-            assert await dispatch(link, sink, number, 5.0) == (OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+            link.send(setpoints((number, EV, Layer.DISPATCH, 5.0, clock().now_s() + 900.0)))
+            await raw.left_unanswered(number - 4)
+            time.put_forward(6.0)
+            assert await sink.outcome(number) == (OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
             if number < 7:
                 assert (await raw.call("Heartbeat", {}))[0] == 3
         await asyncio.wait_for(raw.socket.wait_closed(), PATIENCE_WALL_S)
@@ -349,17 +355,19 @@ async def test_pain_19_a_station_that_heartbeats_but_answers_no_call_is_made_to_
 
 
 async def test_pain_20_a_station_that_knows_no_pong_lives_on_by_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "LEAST_SILENCE_WALL_S", 0.6)
-    sink = Sink()
-    async with central(sink, boot_interval_s=1, clock=clock(speed=50.0)) as link:
+    sink, time = Sink(), LoopTime(monkeypatch)
+    async with central(sink, boot_interval_s=1) as link:
         mute, _ = await Plain.refused(link.port, *UPGRADE)
         mute.say(BOOT)
         await mute.answer("boot")
-        for number in range(8):  # longer than the limit; pings come and are not answered
-            await asyncio.sleep(0.15)
+        for number in range(4):  # longer than the limit; pings come and are not answered
+            time.put_forward(0.5 * sessions.LEAST_SILENCE_WALL_S)
+            await mute.hear(Opcode.PING)
             mute.say([2, f"h{number}", "Heartbeat", {}])
             await mute.answer(f"h{number}")
         assert sink.values[EV, Quantity.CONNECTED] == 1.0
+        time.put_forward(sessions.LEAST_SILENCE_WALL_S)
+        await sink.until(lambda: sink.values[EV, Quantity.CONNECTED] == 0.0)
         mute.close()
 
 
