@@ -21,6 +21,7 @@ from optimizer.problem.problem import (
 )
 from optimizer.problem.solution import Status
 from optimizer.solve import solve
+from tests.patience import PATIENCE_WALL_S
 from tests.reference import reference
 from vpp.lab.bench.instance import problem_of
 
@@ -154,7 +155,7 @@ def _market(rng: np.random.Generator, steps: int, nodes: int, devices: int, *, w
 @given(SEEDS)
 def test_the_monolith_proves_its_answer_whatever_is_asked(seed: int) -> None:
     asked = drawn(seed)
-    found = solve(asked, deadline_s=60.0, method="monolith")
+    found = solve(asked, deadline_s=PATIENCE_WALL_S, method="monolith")
     assert found.status is Status.OPTIMAL
     # Among many whole bids the search for the bound may end before it is closed.
     bids = asked.regulation is not None and asked.regulation.indivisible
@@ -167,7 +168,7 @@ def test_the_monolith_proves_its_answer_whatever_is_asked(seed: int) -> None:
 @given(SEEDS)
 def test_no_schedule_costs_less_than_the_bound(seed: int) -> None:
     asked = drawn(seed)
-    bound = solve(asked, deadline_s=60.0, method="monolith").lower_bound_cny
+    bound = solve(asked, deadline_s=PATIENCE_WALL_S, method="monolith").lower_bound_cny
     rng = np.random.default_rng(seed)
     for scale in (1.0, 10.0, 30.0):
         power = rng.normal(0.0, scale, (asked.devices, asked.steps))
@@ -179,7 +180,7 @@ def test_no_schedule_costs_less_than_the_bound(seed: int) -> None:
 @given(SEEDS)
 def test_the_decomposition_brackets_the_exact_optimum(seed: int) -> None:
     asked = drawn(seed, whole=seed % 2 == 0)
-    exact = solve(asked, deadline_s=60.0, method="monolith")
+    exact = solve(asked, deadline_s=PATIENCE_WALL_S, method="monolith")
     found = solve(asked, deadline_s=20.0, method="decomposition")
     slack = 1e-5 * max(1.0, abs(exact.gross_cny))
     assert found.lower_bound_cny <= exact.objective_cny + slack
@@ -190,7 +191,7 @@ def test_the_decomposition_brackets_the_exact_optimum(seed: int) -> None:
 @given(SEEDS)
 def test_negative_prices_are_answered_with_a_valid_bound(seed: int) -> None:
     asked = drawn(seed, least_price=-1.0, whole=False)
-    exact = solve(asked, deadline_s=60.0, method="monolith")
+    exact = solve(asked, deadline_s=PATIENCE_WALL_S, method="monolith")
     assert exact.status is Status.OPTIMAL
     assert -1e-9 < exact.gap_ratio < 2e-5
     found = solve(asked, deadline_s=20.0, method="decomposition")
@@ -206,7 +207,7 @@ def test_the_monolith_agrees_with_the_independent_exact_solver(seed: int, device
     asked = problem_of(instance)
     exact, status = reference("exact").solve(instance)
     assert "Optimal" in status
-    found = solve(asked, deadline_s=60.0, method="monolith")
+    found = solve(asked, deadline_s=PATIENCE_WALL_S, method="monolith")
     if found.overload_kw.max() > 1e-6:
         return
     scale = abs(exact["objective_cny"])

@@ -24,6 +24,7 @@ from optimizer.problem.problem import (
 from optimizer.problem.reserves import held_by_store_kw
 from optimizer.problem.solution import Status
 from optimizer.solve import solve
+from tests.patience import PATIENCE_WALL_S
 
 STEPS, ZONES, COUNT = 6, 2, 3
 
@@ -131,7 +132,7 @@ def test_with_the_best_schedule_among_the_columns_the_master_finds_the_exact_opt
         regulation=Regulation(price_cny_per_kw_h=np.full(STEPS, 0.1), block_steps=3),
         reserve=Reserve(first=np.array([1, 4]), last=np.array([3, 5]), need_kw=np.array([4.0, 6.0])),
     )
-    exact = solve(asked, deadline_s=30.0, method="monolith")
+    exact = solve(asked, deadline_s=PATIENCE_WALL_S, method="monolith")
     powers = np.concatenate([schedules(asked), exact.power_kw[np.newaxis]])
     found = recombine(asked, columns_of(asked, powers))
     assert found.objective_cny == pytest.approx(exact.objective_cny, rel=1e-6)

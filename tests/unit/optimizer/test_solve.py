@@ -10,6 +10,7 @@ from optimizer.problem.problem import Band, Charging, Flexible, Network, Problem
 from optimizer.problem.solution import Status
 from optimizer.problem.validation import ProblemError
 from optimizer.solve import configured, solve
+from tests.patience import PATIENCE_WALL_S
 from tests.reference import reference
 from tests.unit.optimizer.problem.parts import STEPS, problem
 
@@ -51,7 +52,7 @@ def battery(**changes: float) -> Storing:
 
 
 def test_a_car_charges_in_the_cheapest_hours_of_its_window() -> None:
-    found = solve(problem(charging=cars((0, 4, 7, 10))), deadline_s=10.0)
+    found = solve(problem(charging=cars((0, 4, 7, 10))), deadline_s=PATIENCE_WALL_S)
     assert found.status is Status.OPTIMAL
     np.testing.assert_allclose(found.power_kw, [[0.0, 7.0, 3.0, 0.0]], atol=1e-6)
     assert found.objective_cny == pytest.approx(7 * 0.2 + 3 * 0.5)
@@ -59,14 +60,14 @@ def test_a_car_charges_in_the_cheapest_hours_of_its_window() -> None:
 
 
 def test_a_need_above_its_window_is_unserved_and_priced() -> None:
-    found = solve(problem(charging=cars((1, 2, 7, 10))), deadline_s=10.0)
+    found = solve(problem(charging=cars((1, 2, 7, 10))), deadline_s=PATIENCE_WALL_S)
     np.testing.assert_allclose(found.unserved_kwh, [3.0], atol=1e-6)
     assert found.objective_cny == pytest.approx(7 * 0.2 + 3 * 10.0)
 
 
 def test_two_cars_and_a_peak_price_match_brute_force() -> None:
     asked = problem(charging=cars((0, 3, 2, 2), (1, 4, 2, 2)), peak_price_cny_per_kw=0.7)
-    found = solve(asked, deadline_s=10.0)
+    found = solve(asked, deadline_s=PATIENCE_WALL_S)
     best = np.inf
     for first in itertools.product((0.0, 1.0, 2.0), repeat=3):
         for second in itertools.product((0.0, 1.0, 2.0), repeat=3):
@@ -78,7 +79,7 @@ def test_two_cars_and_a_peak_price_match_brute_force() -> None:
 
 
 def test_a_battery_buys_cheap_sells_dear_and_returns_full() -> None:
-    found = solve(problem(storing=battery()), deadline_s=10.0)
+    found = solve(problem(storing=battery()), deadline_s=PATIENCE_WALL_S)
     # Selling 7.2 leaves 2 kWh, two hours at 10 kW fill it to 20, and 10 kWh sell as 9 where it is dearest.
     np.testing.assert_allclose(found.power_kw, [[-7.2, 10.0, 10.0, -9.0]], atol=1e-6)
     assert found.objective_cny == pytest.approx(-7.2 + 2.0 + 5.0 - 18.0)
@@ -87,7 +88,7 @@ def test_a_battery_buys_cheap_sells_dear_and_returns_full() -> None:
 
 def test_a_battery_never_burns_energy_even_at_negative_prices() -> None:
     asked = problem(price_cny_per_kwh=np.full(STEPS, -1.0), storing=battery(soc_start=1.0, soc_end=0.0))
-    found = solve(asked, deadline_s=10.0)
+    found = solve(asked, deadline_s=PATIENCE_WALL_S)
     soc = 20.0
     for power in found.power_kw[0]:
         soc += 0.9 * power if power > 0 else power / 0.9
@@ -96,7 +97,7 @@ def test_a_battery_never_burns_energy_even_at_negative_prices() -> None:
 
 
 def test_a_start_below_the_floor_is_not_an_error() -> None:
-    found = solve(problem(storing=battery(soc_start=0.1, soc_min=0.3)), deadline_s=10.0)
+    found = solve(problem(storing=battery(soc_start=0.1, soc_min=0.3)), deadline_s=PATIENCE_WALL_S)
     assert found.status is Status.OPTIMAL
     np.testing.assert_allclose(found.unserved_kwh, [0.0], atol=1e-6)
 
@@ -105,7 +106,7 @@ def test_caps_hold_through_the_whole_tree() -> None:
     tree = replace(network(8.0, parent=(-1, 0, 0)), limit_kw=np.array([[8.0] * 4, [6.0] * 4, [6.0] * 4]))
     both = cars((0, 4, 7, 10), (0, 4, 7, 10))
     asked = problem(network=tree, charging=replace(both, transformer=np.array([1, 2])))
-    found = solve(asked, deadline_s=10.0)
+    found = solve(asked, deadline_s=PATIENCE_WALL_S)
     assert found.overload_kw.max() == pytest.approx(0.0, abs=1e-6)
     assert found.unserved_kwh.sum() == pytest.approx(0.0, abs=1e-6)
     assert found.power_kw.sum(axis=0).max() <= 8.0 + 1e-6
@@ -113,7 +114,7 @@ def test_caps_hold_through_the_whole_tree() -> None:
 
 
 def test_an_infeasible_cap_is_a_priced_named_overload() -> None:
-    found = solve(problem(network=network(5.0, base_kw=7.0), charging=cars((0, 4, 7, 10))), deadline_s=10.0)
+    found = solve(problem(network=network(5.0, base_kw=7.0), charging=cars((0, 4, 7, 10))), deadline_s=PATIENCE_WALL_S)
     assert found.status is Status.OPTIMAL
     np.testing.assert_allclose(found.overload_kw.min(), 2.0, atol=1e-6)
     # Unserved costs less than overload, so the car waits.
@@ -126,7 +127,7 @@ def test_photovoltaics_are_curtailed_only_where_the_export_limit_binds() -> None
     solar = Solar(
         transformer=np.array([0]), available_kw=np.array([[0.0, 4.0, 9.0, 0.0]]), curtailable=np.ones(1, dtype=np.int64)
     )
-    found = solve(problem(network=network(6.0), solar=solar), deadline_s=10.0)
+    found = solve(problem(network=network(6.0), solar=solar), deadline_s=PATIENCE_WALL_S)
     np.testing.assert_allclose(found.power_kw, [[0.0, -4.0, -6.0, 0.0]], atol=1e-6)
 
 
@@ -139,7 +140,7 @@ def test_a_requested_cut_is_met_by_flexible_load_within_its_energy_and_the_rest_
         price_cny_per_kwh=np.array([3.0]),
     )
     band = Band(upper_kw=np.array([np.inf, 30.0, 30.0, np.inf]), lower_kw=np.full(STEPS, -np.inf))
-    found = solve(problem(flexible=loads, band=band), deadline_s=10.0)
+    found = solve(problem(flexible=loads, band=band), deadline_s=PATIENCE_WALL_S)
     assert found.excess_kw.sum() == pytest.approx(10.0)
     assert (50.0 - found.power_kw).sum() == pytest.approx(30.0)
     assert abs(found.gap_ratio) < 1e-9
@@ -233,7 +234,7 @@ def reference_problem(inst: dict[str, np.ndarray]) -> Problem:
 def test_the_reference_instance_passes_its_independent_checker() -> None:
     inst = reference("instances").make(400, 0, reg_price=0.0)
     asked = reference_problem(inst)
-    found = solve(asked, deadline_s=60.0, method="monolith")
+    found = solve(asked, deadline_s=PATIENCE_WALL_S, method="monolith")
     ev, bat = len(asked.charging), len(asked.storing)
     storing = found.power_kw[ev : ev + bat]
     checked = reference("verify").check(

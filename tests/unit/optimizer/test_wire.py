@@ -11,6 +11,7 @@ from optimizer.problem.problem import (
 )
 from optimizer.solve import solve
 from optimizer.wire import problem_bytes, problem_from, solution_bytes, solution_from
+from tests.patience import PATIENCE_WALL_S
 from tests.unit.optimizer.problem.parts import FREE, STEPS, battery, car, load, problem
 
 
@@ -31,7 +32,7 @@ def test_everything_survives_the_wire() -> None:
         contracts=Contracts(node=np.array([0]), cut_kw=np.ones((1, STEPS)), price_cny=np.array([1.0])),
         churn=Churn(previous_kw=np.full((3, STEPS), np.nan, dtype=np.float32), price_cny_per_kwh=0.1),
     )
-    found = solve(asked, deadline_s=10.0)
+    found = solve(asked, deadline_s=PATIENCE_WALL_S)
     back = solution_from(solution_bytes(found))
     np.testing.assert_array_equal(back.power_kw, found.power_kw)
     assert back.contracts.dtype == np.bool_
@@ -41,5 +42,5 @@ def test_everything_survives_the_wire() -> None:
     assert again.charging.need_kwh.flags.writeable
     assert again.churn is not None
     assert again.churn.previous_kw.dtype == np.float32
-    repeated = solve(again, deadline_s=10.0, method=other["method"])
+    repeated = solve(again, deadline_s=PATIENCE_WALL_S, method=other["method"])
     assert repeated.objective_cny == found.objective_cny

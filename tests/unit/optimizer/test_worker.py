@@ -9,6 +9,7 @@ from optimizer.problem.problem import Charging, Flexible, Network, Problem, Sola
 from optimizer.problem.solution import Status
 from optimizer.wire import ERROR, HEADER_BYTES, PROBLEM, READY, SOLUTION, frame, problem_bytes, solution_from
 from optimizer.worker import serve, serve_while_asked
+from tests.patience import PATIENCE_WALL_S
 
 STEPS = 3
 
@@ -48,7 +49,7 @@ def served(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def test_it_says_ready_then_answers_one_problem_after_another() -> None:
-    asked = frame(PROBLEM, problem_bytes(tiny(), deadline_s=20.0))
+    asked = frame(PROBLEM, problem_bytes(tiny(), deadline_s=PATIENCE_WALL_S))
     ready, first, second = served(asked + asked)
     assert ready == (READY, b"")
     for kind, payload in (first, second):
@@ -59,7 +60,7 @@ def test_it_says_ready_then_answers_one_problem_after_another() -> None:
 
 
 def test_bytes_that_are_no_problem_get_a_named_error_and_the_next_problem_its_answer() -> None:
-    asked = frame(PROBLEM, problem_bytes(tiny(), deadline_s=20.0))
+    asked = frame(PROBLEM, problem_bytes(tiny(), deadline_s=PATIENCE_WALL_S))
     _, wrong, right = served(frame(PROBLEM, b"nonsense") + asked)
     assert wrong[0] == ERROR
     assert b"payload: expected" in wrong[1]
@@ -67,7 +68,7 @@ def test_bytes_that_are_no_problem_get_a_named_error_and_the_next_problem_its_an
 
 
 def test_an_input_that_ends_inside_a_frame_ends_the_service() -> None:
-    asked = frame(PROBLEM, problem_bytes(tiny(), deadline_s=20.0))
+    asked = frame(PROBLEM, problem_bytes(tiny(), deadline_s=PATIENCE_WALL_S))
     assert served(asked[:-10]) == [(READY, b"")]
 
 

@@ -8,6 +8,7 @@ import pytest
 from optimizer.exact.monolith import solve_monolith
 from optimizer.problem.evaluation import evaluate
 from optimizer.problem.problem import Charging, Flexible, Network, Problem, Reserve, Solar, Storing
+from tests.patience import PATIENCE_WALL_S
 from vpp.planning.schedule.identical_batteries import joined
 
 STEPS = 24
@@ -63,7 +64,7 @@ def test_a_crowd_is_one_battery_a_band_of_charge_and_costs_what_its_members_cost
     problem = fleet()
     whole, cohorts = joined(problem, cohort_size=MANY)
     assert len(whole.storing) == 3, "the large one, and two bands of charge"
-    one, all_ = solve_monolith(whole, deadline_s=60.0), solve_monolith(problem, deadline_s=60.0)
+    one, all_ = solve_monolith(whole, deadline_s=PATIENCE_WALL_S), solve_monolith(problem, deadline_s=PATIENCE_WALL_S)
     assert one.objective_cny == pytest.approx(all_.objective_cny, rel=1e-6)
     told = one.power_kw[cohorts.device] * cohorts.share[:, None]
     again = evaluate(problem, told)

@@ -6,6 +6,7 @@ import highspy
 import pytest
 
 from optimizer.solve import solve
+from tests.patience import PATIENCE_WALL_S
 from vpp.lab.bench.instance import generated, problem_of
 from vpp.lab.bench.rivals import RIVALS
 from vpp.lab.bench.rivals.by_arrays import lp_of, program_of
@@ -19,7 +20,7 @@ def test_the_arrays_hold_the_problem_the_monolith_solves() -> None:
         highs.setOptionValue("output_flag", False)
         highs.passModel(lp_of(program_of(instance)))
         highs.run()
-        found = solve(problem_of(instance), deadline_s=60.0, method="monolith")
+        found = solve(problem_of(instance), deadline_s=PATIENCE_WALL_S, method="monolith")
         assert highs.getInfo().objective_function_value == pytest.approx(found.objective_cny, rel=1e-6)
 
 
