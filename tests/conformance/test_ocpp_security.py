@@ -10,12 +10,14 @@ import trustme
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
+from adapters.ocpp import OcppLink
 from adapters.ocpp.central_system.security import KeyTable, new_key, server_context
 from tests.conformance.ocpp_bench import (
     ACCEPTED,
     EV,
     EV2,
     V2G,
+    LoopTime,
     Sink,
     central,
     clock,
@@ -31,6 +33,8 @@ from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
 
 SECRET = b"of the service"
+SELDOM_PER_S = 0.001
+"""A rate at which no second one is admitted while a test lasts."""
 
 
 @pytest.fixture(scope="module")
@@ -147,9 +151,16 @@ async def test_profile_3_the_name_in_the_certificate_must_be_the_one_in_the_url(
             assert socket.subprotocol == "ocpp1.6"
 
 
+def admitting_one(link: OcppLink) -> OcppLink:
+    """Return a link that has room for one more station."""
+    assert link._server is not None
+    link._server._acceptor._admission._bucket._tokens = 1.0
+    return link
+
+
 async def test_a_rush_is_let_in_at_a_rate_and_the_rest_is_told_when_to_come_back() -> None:
     sink = Sink()
-    async with central(sink, admissions_per_s=0.5) as link, station(link):
+    async with central(sink, admissions_per_s=SELDOM_PER_S) as link, station(admitting_one(link)):
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"ws://127.0.0.1:{link.port}/ocpp/CP2", subprotocols=["ocpp1.6"])
         response = refused.value.response
@@ -160,7 +171,8 @@ async def test_a_rush_is_let_in_at_a_rate_and_the_rest_is_told_when_to_come_back
 
 async def test_a_station_in_an_event_does_not_wait_in_a_rush() -> None:
     sink = Sink()
-    async with central(sink, admissions_per_s=0.5) as link:
+    async with central(sink, admissions_per_s=SELDOM_PER_S) as link:
+        admitting_one(link)
         link.send(setpoints((5, EV2, Layer.DISPATCH, 5.0, clock().now_s() + 900.0)))
         assert await sink.outcome(5) == (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
         url = f"ws://127.0.0.1:{link.port}/ocpp"
@@ -219,9 +231,11 @@ async def test_a_station_that_does_not_read_is_dropped_and_hurts_nobody() -> Non
         await sink.until(lambda: sink.values[EV, Quantity.CONNECTED] == 0.0)
 
 
-async def test_an_instruction_without_an_answer_is_sent_again_where_that_is_asked_for() -> None:
-    sink = Sink()
-    async with central(sink, call_timeout_s=0.2, call_retries=1) as link, station(link) as raw:
+async def test_an_instruction_without_an_answer_is_sent_again_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sink, time = Sink(), LoopTime(monkeypatch)
+    async with central(sink, call_timeout_s=5.0, call_retries=1) as link, station(link) as raw:
         calls: list[dict] = []
 
         def second(payload: dict) -> dict | None:
@@ -230,13 +244,15 @@ async def test_an_instruction_without_an_answer_is_sent_again_where_that_is_aske
 
         raw.rules["SetChargingProfile"] = second
         link.send(setpoints((5, EV, Layer.DISPATCH, 5.0, clock().now_s() + 900.0)))
+        await raw.left_unanswered(1)
+        time.put_forward(6.0)
         assert await sink.outcome(5) == ACCEPTED
         assert calls[0] == calls[1]  # the same profile: taking it twice is taking it once
 
 
 async def test_questions_after_a_boot_wait_their_turn() -> None:
     sink, index = Sink(), fleet()
-    async with central(sink, index, setups_per_s=1.0) as link:
+    async with central(sink, index, setups_per_s=SELDOM_PER_S) as link:
         link._sessions.setups._rate._tokens = 1.0
         async with station(link), station(link, "CP2", boot=False) as second:
             await second.boot()
