@@ -19,6 +19,7 @@ from tests.story.town import BEGIN_S, INDEX, resting
 from vpp.api import deps
 from vpp.application.delivery.recovery import Issued
 from vpp.application.scoping.visibility import Visibility
+from vpp.application.watch.cycle_reports import _SUMMARY_CYCLES
 from vpp.bootstrap.grid_links import http_application
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
@@ -340,10 +341,12 @@ async def test_events_name_and_sum_what_is_in_sight(both: Made) -> None:
         ("adapter", "ocpp"),
     ):
         news.publish("alarm", at_s, {"alarm": "test", "state": "set", key: value})
-    for _ in range(6):
+    await both.cycle()
+    while both.service.plant.fleet().cycle % _SUMMARY_CYCLES:  # a summary of the latest snapshot is in sight
         await both.cycle()
     mine = await heard(both, MINE)
     summed = [body for body in mine if "resources" in body]
+    assert summed
     assert all(body["resources"] == 6 for body in summed)
     named = [set(body.values()) & {"mine/1", "mine-tr", "theirs/1", "theirs-tr", city.id, south.id} for body in mine]
     assert set().union(*named) == {"mine/1", "mine-tr"}
