@@ -212,7 +212,7 @@ class BadBus:
 
 @asynccontextmanager
 async def leading(
-    bus: Bus, index: FleetIndex, *, epoch: int = 1, answer_s: float = 5.0, ears: Ears | None = None
+    bus: Bus, index: FleetIndex, *, epoch: int = 1, answer_s: float = PATIENCE_WALL_S, ears: Ears | None = None
 ) -> AsyncIterator[tuple[LeaderEndpoint, Ears]]:
     """Run the leader's end."""
     hub, ears = LeaderEndpoint(bus, SYSTEM_CLOCK, answer_s=answer_s, lost_wall_s=LOST_WALL_S), ears or Ears()

@@ -65,7 +65,11 @@ async def test_what_devices_say_reaches_the_leader_in_order_and_instructions_rea
             assert hub.gateways() == {"g1": 3}
             assert gateway.sessions == 3
 
+            devices.mute = True  # until the receipt is here, from which on their answers are timed
             hub.commands.send(orders([11, 12, 13], [0, 2, 4]))
+            await until(lambda: "deliver" in hub.commands.legs.report())
+            obeyed = orders([11, 12], [0, 2]).outcomes(*ACCEPTED, SYSTEM_CLOCK.now_s())
+            devices.sink.outcomes(obeyed)
             await until(lambda: len(ears.verdicts) == 3)
             assert ears.verdicts == {11: ACCEPTED, 12: ACCEPTED, 13: NOT_CONNECTED}
             assert devices.received == [11, 12]
