@@ -393,8 +393,8 @@ class DispatchEngine:
             released_s=held.released_s,
         )
         self._assignments.recover(left, at_s=now_s, confirm_s=self._settings.commands.confirmation.within_s)
+        self._own_meters.restore(self.index, self.outbox, numbers, lease_s=self._lease_s, at_s=now_s)
 
     def _count_up(self, count: int) -> IdArray:
-        ids = np.arange(self._last_id + 1, self._last_id + 1 + count, dtype=np.int64)
-        self._last_id += count
-        return ids
+        first, self._last_id = self._last_id + 1, self._last_id + count
+        return np.arange(first, first + count, dtype=np.int64)

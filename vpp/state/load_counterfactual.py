@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from numerics.arrays import IntArray
 from numerics.jit import njit
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
@@ -58,6 +59,18 @@ class LoadCounterfactual:
         self._last_kw = np.append(self._last_kw, unknown)
         self._measured_by = np.append(self._measured_by, np.full(more, _NOBODY))
         self._ordered = np.append(self._ordered, np.zeros(more, dtype=np.bool_))
+
+    def restore(self, rows: RowArray, level_kw: FloatArray, level_s: FloatArray, number: IntArray) -> None:
+        """Take loads as ordered before a restart, since when their meters have shown commands and their ends.
+
+        Args:
+            rows: Buildings and plants, shape ``(m,)``.
+            level_kw: Power each would have taken at some instant, as it was noted, shape ``(m,)``.
+            level_s: That instant, epoch seconds, shape ``(m,)``.
+            number: Number of the request that has ordered each, shape ``(m,)``.
+        """
+        self._level_kw[rows], self._level_s[rows], self._anchor_kw[rows] = level_kw, level_s, np.nan
+        self._measured_by[rows], self._ordered[rows] = number, True
 
     def observe(self, state: FleetState, *, held: BoolArray) -> None:
         """Take the level of every load that was not ordered.
@@ -114,8 +127,9 @@ class LoadCounterfactual:
         A level is anchored where the baseline was at the mean instant of its readings.
         """
         ordered = self._ordered[rows]
-        fresh = held[rows] & ~ordered
+        fresh = np.where(ordered, np.isnan(self._anchor_kw[rows]), held[rows])  # restored ones have no anchor yet
         handed = ordered & (self._measured_by[rows] != number)
+        handed &= ~fresh
         level_kw = np.where(handed, self._last_kw[rows], self._level_kw[rows])
         self._level_kw[rows] = np.where(fresh & np.isnan(level_kw), noted_kw[rows], level_kw)
         shown = fresh & ~np.isnan(level_kw)

@@ -1,15 +1,19 @@
 """Undispatched power by the rows' own meters: charging sessions, and the loads of requests that are measured so."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
 
+from vpp.dispatch.commands.outbox import Outbox
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.state.counterfactual import SessionCounterfactual
-from vpp.state.load_counterfactual import LoadCounterfactual
+from vpp.state.load_counterfactual import LoadCounterfactual, load_rows
+
+_NOBODY = -1
 
 
 class OwnMeters:
@@ -27,6 +31,26 @@ class OwnMeters:
         """Make room for rows that joined."""
         self._sessions.resize(count)
         self._loads.resize(count)
+
+    def restore(
+        self, index: FleetIndex, outbox: Outbox, numbers: Mapping[str, int], *, lease_s: FloatArray, at_s: float
+    ) -> None:
+        """Let loads that running requests have ordered go on from what was noted with their last value.
+
+        Args:
+            index: The fleet.
+            outbox: Commands as they were before a restart.
+            numbers: Numbers of the running requests by id.
+            lease_s: Length of each row's lease, seconds, shape ``(n_resources,)``.
+            at_s: Epoch seconds.
+        """
+        held, rows = outbox.columns.in_force, load_rows(index)
+        number = np.array([numbers.get(outbox.source_of(row), _NOBODY) for row in rows.tolist()], dtype=np.int64)
+        known = (number != _NOBODY) & np.isfinite(held.uncontrolled_kw[rows])
+        rows, number = rows[known], number[known]
+        sent_s = np.maximum(held.limited_s[rows] - lease_s[rows], held.released_s[rows])
+        noted_s = np.where(np.isfinite(sent_s), np.minimum(sent_s, at_s), at_s)
+        self._loads.restore(rows, held.uncontrolled_kw[rows], noted_s, number)
 
     def sessions_kw(self, state: FleetState, *, held: BoolArray, noted_kw: FloatArray) -> FloatArray:
         """Return what every EV row would take now, NaN in all other rows, shape ``(n_resources,)``.

@@ -160,6 +160,21 @@ def test_after_a_restart_the_power_noted_with_the_command_is_the_level() -> None
     assert Followed().at(shown(0.0, 700.0), 800.0, HELD, noted=noted) == pytest.approx(870.0)
 
 
+@pytest.mark.parametrize("held", [HELD, FREE])
+def test_an_order_of_before_a_restart_goes_on_whatever_the_meter_shows_by_then(held: np.ndarray) -> None:
+    """Half an hour later its lease is over and the load is still coming back."""
+    follow = Followed()
+
+    def usual(at_s: np.ndarray) -> np.ndarray:
+        return 1000.0 - at_s / 36.0
+
+    follow.loads.restore(BUILDING, np.array([990.0]), np.array([0.0]), np.array([0]))
+    for at_s in (1800.0, 1810.0, 3600.0):
+        assert follow.at(shown(at_s, 600.0), usual, held) == pytest.approx(0.99 * (1000.0 - at_s / 36.0))
+    follow.loads.end(FREE, held=FREE)
+    assert follow.at(shown(3610.0, 640.0), usual, FREE) == 640.0
+
+
 def test_a_load_near_zero_is_moved_by_the_difference() -> None:
     follow = Followed()
     follow.at(shown(0.0, 100.0), -5.0, FREE)
