@@ -35,6 +35,11 @@ class Direction(StrEnum):
     UP = "up"
     DOWN = "down"
 
+    @property
+    def sign(self) -> float:
+        """Sign of a fall of net load, 1 where it serves the request, else -1."""
+        return 1.0 if self is Direction.UP else -1.0
+
 
 class NoticeClass(StrEnum):
     """Notice a request gives; the thresholds are settings."""

@@ -69,7 +69,7 @@ def delivery(
     known = np.isfinite(metered)
     share = np.where(known, metered_ratio[rows], 0.0)
     known_ratio = share.mean(axis=0) if len(rows) else np.zeros(baseline.grid.count)
-    sign = 1.0 if direction is Direction.UP else -1.0
+    sign = direction.sign
     row_kw = whole_quanta(sign * share * np.where(known, reference - metered, 0.0))
     delivered_kw = row_kw.sum(axis=0)
     total_kw = reference.sum(axis=0)

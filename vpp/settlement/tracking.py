@@ -125,7 +125,7 @@ class Tracker:
             raise InputError("portfolio", portfolio.shape, f"one flag a row of the baseline, {len(baseline.power_kw)}")
         self._baseline = baseline
         self._portfolio = portfolio
-        self._sign = 1.0 if direction is Direction.UP else -1.0
+        self._sign = direction.sign
         self._max_gap_s = max_gap_s
         self._grid = baseline.grid
         self._rows = np.flatnonzero(portfolio)

@@ -135,7 +135,7 @@ def minutes_of(grid: TimeGrid, cycles: FloatArray, direction: Direction) -> Minu
     energy_kws, covered_s = np.zeros((figures.shape[1], count)), np.zeros(count)
     credit_together(energy_kws, covered_s, minute, np.ascontiguousarray(figures.T), seconds)
     target_kw, baseline_kw, measured_kw = mean_kw(energy_kws, covered_s)
-    sign = 1.0 if direction is Direction.UP else -1.0
+    sign = direction.sign
     return MinuteSeries(
         at_s=starts_s,
         baseline_kw=baseline_kw,

@@ -207,9 +207,8 @@ class Settlement:
         for request in sorted(committed, key=accepted_at):
             missing = not self._measurement.has_baseline(request.id)
             if missing and not self._freezing.under_way(request.id):
-                if waiting & {one.id for one in self._book.overlapping(request.id)} or not self._freezing.is_ripe(
-                    request
-                ):
+                beside = {one.id for one in self._book.overlapping(request.id)}
+                if waiting & beside or not self._freezing.is_ripe(request):
                     waiting.add(request.id)
                     continue
                 freeze = partial(self._freezing.freeze, request, late=True)

@@ -8,6 +8,7 @@ from functools import partial
 
 from vpp.application.single_flight import SingleFlight
 from vpp.dispatch.engine import DispatchEngine
+from vpp.dispatch.requests.revisions import asks_more
 from vpp.domain.errors import ConflictError
 from vpp.domain.request import DispatchRequest, Quote, RequestDraft, Revision, Verdict
 from vpp.domain.timegrid import floor_s, instant
@@ -93,7 +94,8 @@ class RevisionService:
     ) -> Revision:
         book = self._engine.book
         asked = partial(book.revisions.draft, request_id, target_kw=target_kw, end_at=end_at)
-        if _asks_more(asked(now=self._clock.now()), book.get(request_id)):
+        wanted = asked(now=self._clock.now())
+        if asks_more(book.get(request_id), wanted.target_kw, wanted.end_at):
             await self._others_enlisted(request_id)
         now = self._clock.now()
         draft = asked(now=now)
@@ -101,7 +103,7 @@ class RevisionService:
         released = self._engine.as_if_free(self._state())
         quote = await asyncio.to_thread(self._quote, left, released, request_id)
         request = book.get(request_id)
-        if not _asks_more(draft, request):
+        if not asks_more(request, draft.target_kw, draft.end_at):
             quote = replace(quote, verdict=Verdict.FEASIBLE)
         revision = Revision(
             number=len(request.revisions) + 1,
@@ -114,11 +116,6 @@ class RevisionService:
         )
         book.revisions.add(request_id, revision)
         return revision
-
-
-def _asks_more(draft: RequestDraft, request: DispatchRequest) -> bool:
-    """Return whether a draft asks for anything beyond the present commitment of a request."""
-    return draft.target_kw > (request.accepted_kw or 0.0) or draft.end_at > request.draft.end_at
 
 
 def rest_of(draft: RequestDraft, now: datetime, ramp_minutes: float) -> RequestDraft:

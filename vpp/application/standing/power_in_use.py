@@ -40,7 +40,7 @@ class PowerInUse:
             held_kw={
                 direction: _held_kw(
                     engine.setpoints_kw([one.id for one in steady if one.draft.direction is direction]),
-                    1.0 if direction is Direction.UP else -1.0,
+                    direction.sign,
                     free,
                     state,
                 )

@@ -15,7 +15,7 @@ from vpp.dispatch.rows.command_columns import CommandColumns
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import devices_of, kinds_of, meters_of, rules_of
 from vpp.domain.regulation import MeteredLoad
-from vpp.domain.request import Direction, DispatchRequest
+from vpp.domain.request import DispatchRequest
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.state.eligibility import barred_rows
@@ -91,7 +91,7 @@ class Situation:
     @property
     def sign(self) -> float:
         """1 where net load is to fall, -1 where it is to rise."""
-        return 1.0 if self.request.draft.direction is Direction.UP else -1.0
+        return self.request.draft.direction.sign
 
     @property
     def phase(self) -> Phase:

@@ -7,13 +7,12 @@ import numpy as np
 
 from vpp.dispatch.commands.outbox import Outbox
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
+from vpp.dispatch.rows.assignments import NOBODY
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.state.counterfactual import SessionCounterfactual
 from vpp.state.load_counterfactual import LoadCounterfactual, load_rows
-
-_NOBODY = -1
 
 
 class OwnMeters:
@@ -45,8 +44,8 @@ class OwnMeters:
             at_s: Epoch seconds.
         """
         held, rows = outbox.columns.in_force, load_rows(index)
-        number = np.array([numbers.get(outbox.source_of(row), _NOBODY) for row in rows.tolist()], dtype=np.int64)
-        known = (number != _NOBODY) & np.isfinite(held.uncontrolled_kw[rows])
+        number = np.array([numbers.get(outbox.source_of(row), NOBODY) for row in rows.tolist()], dtype=np.int64)
+        known = (number != NOBODY) & np.isfinite(held.uncontrolled_kw[rows])
         rows, number = rows[known], number[known]
         sent_s = np.maximum(held.limited_s[rows] - lease_s[rows], held.released_s[rows])
         noted_s = np.where(np.isfinite(sent_s), np.minimum(sent_s, at_s), at_s)

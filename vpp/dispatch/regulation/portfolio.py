@@ -25,7 +25,7 @@ from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.regulation import Estimates, MeteredLoad, RegulationStanding
-from vpp.domain.request import Direction, DispatchRequest, Product, RequestState
+from vpp.domain.request import DispatchRequest, Product, RequestState
 from vpp.domain.telemetry import FloatArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
@@ -282,7 +282,7 @@ class RegulationPortfolio:
 
 def sign_of(request: DispatchRequest) -> float:
     """Return 1 for a request whose direction is up, so that a fall of net load is positive, else -1."""
-    return 1.0 if request.draft.direction is Direction.UP else -1.0
+    return request.draft.direction.sign
 
 
 def _capacity_kw(request: DispatchRequest) -> float:

@@ -65,7 +65,7 @@ class RequestRevisions:
 
     def _check_rows(self, request: DispatchRequest, revision: Revision) -> None:
         """Refuse a change to more whose quote counts rows that another request may have been handed since."""
-        if revision.target_kw <= (request.accepted_kw or 0.0) and revision.end_at <= request.draft.end_at:
+        if not asks_more(request, revision.target_kw, revision.end_at):
             return
         others = self._progress.overlapping(request)
         later = next((other for other in others if accepted_at(other) > revision.asked_at), None)
@@ -116,6 +116,11 @@ class RequestRevisions:
         revisions = (*request.revisions[: number - 1], done, *request.revisions[number:])
         changes: Changes = {"draft": draft, "accepted_kw": accepted_kw, "revisions": revisions}
         return self._register.move(request, request.state, actor=actor, at=now, reason=act, key=key, **changes)
+
+
+def asks_more(request: DispatchRequest, target_kw: float, end_at: datetime) -> bool:
+    """Return whether power or end of a change go beyond the present commitment of a request."""
+    return target_kw > (request.accepted_kw or 0.0) or end_at > request.draft.end_at
 
 
 def grown_since(request: DispatchRequest, at: datetime) -> bool:

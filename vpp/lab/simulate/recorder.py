@@ -11,7 +11,7 @@ from vpp.dispatch.allocation.portfolios import class_rows
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.domain.performance import Baseline
-from vpp.domain.request import CITY, Direction, DispatchRequest
+from vpp.domain.request import CITY, DispatchRequest
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.fleet.fleet_state import FleetState
@@ -125,7 +125,7 @@ class MinuteRecorder:
         if measurement is None or engine is None or progress.request_id not in measurement.baselines:
             return
         request = engine.book.get(progress.request_id)
-        sign = 1.0 if request.draft.direction is Direction.UP else -1.0
+        sign = request.draft.direction.sign
         every = self._curves_of(request, measurement.baselines, measurement.portfolios)
         delivered_kw = [curves.baseline_kw(state.at_s, own_kw) - curves.measured_kw(state, own_kw) for curves in every]
         figures[_TARGET, self._areas.index(request.draft.area)] += sign * progress.target_kw

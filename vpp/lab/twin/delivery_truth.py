@@ -50,7 +50,7 @@ def judge(
     """
     if not len(truth.start_s) or truth.start_s[0] > start_s or truth.end_s[-1] < end_s:
         raise InputError("start_s, end_s", (start_s, end_s), "a window inside the record")
-    sign = 1.0 if Direction(direction) is Direction.UP else -1.0
+    sign = Direction(direction).sign
     net_kw = _area_kw(truth, area)
     change_kw = sign * (net_kw[against] - net_kw[ACTUAL])
     edges_s = [*np.arange(start_s, end_s, STEP_S).tolist(), end_s]
