@@ -393,7 +393,7 @@ class DispatchEngine:
             released_s=held.released_s,
         )
         self._assignments.recover(left, at_s=now_s, confirm_s=self._settings.commands.confirmation.within_s)
-        self._own_meters.restore(self.index, self.outbox, numbers, lease_s=self._lease_s, at_s=now_s)
+        self._own_meters.restore(self.index, held, self.outbox.source_of, numbers, lease_s=self._lease_s, at_s=now_s)
 
     def _count_up(self, count: int) -> IdArray:
         first, self._last_id = self._last_id + 1, self._last_id + count

@@ -1,13 +1,13 @@
 """Undispatched power by the rows' own meters: charging sessions, and the loads of requests that are measured so."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import numpy as np
 
-from vpp.dispatch.commands.outbox import Outbox
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.dispatch.rows.assignments import NOBODY
+from vpp.dispatch.rows.command_columns import InForceColumns
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
@@ -32,19 +32,27 @@ class OwnMeters:
         self._loads.resize(count)
 
     def restore(
-        self, index: FleetIndex, outbox: Outbox, numbers: Mapping[str, int], *, lease_s: FloatArray, at_s: float
+        self,
+        index: FleetIndex,
+        held: InForceColumns,
+        source_of: Callable[[int], str],
+        numbers: Mapping[str, int],
+        *,
+        lease_s: FloatArray,
+        at_s: float,
     ) -> None:
         """Let loads that running requests have ordered go on from what was noted with their last value.
 
         Args:
             index: The fleet.
-            outbox: Commands as they were before a restart.
+            held: What was in force before a restart.
+            source_of: Returns the source of a row's last dispatch value.
             numbers: Numbers of the running requests by id.
             lease_s: Length of each row's lease, seconds, shape ``(n_resources,)``.
             at_s: Epoch seconds.
         """
-        held, rows = outbox.columns.in_force, load_rows(index)
-        number = np.array([numbers.get(outbox.source_of(row), NOBODY) for row in rows.tolist()], dtype=np.int64)
+        rows = load_rows(index)
+        number = np.array([numbers.get(source_of(row), NOBODY) for row in rows.tolist()], dtype=np.int64)
         known = (number != NOBODY) & np.isfinite(held.uncontrolled_kw[rows])
         rows, number = rows[known], number[known]
         sent_s = np.maximum(held.limited_s[rows] - lease_s[rows], held.released_s[rows])
