@@ -36,6 +36,7 @@ class Devices(NamedTuple):
     p_min_kw: FloatArray
     p_max_kw: FloatArray
     floor_kw: FloatArray
+    least_charging_kw: FloatArray
     default_kw: FloatArray
     capacity_kwh: FloatArray
     efficiency: FloatArray
@@ -90,6 +91,7 @@ def devices_of(index: FleetIndex) -> Devices:
         p_min_kw=read_only(index.nameplate.p_min_kw),
         p_max_kw=read_only(index.nameplate.p_max_kw),
         floor_kw=read_only(index.nameplate.floor_kw),
+        least_charging_kw=read_only(index.nameplate.least_charging_kw),
         default_kw=read_only(index.nameplate.default_kw),
         capacity_kwh=read_only(index.nameplate.capacity_kwh),
         efficiency=read_only(index.nameplate.efficiency),

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from vpp.domain.charging import least_charging_kw
 from vpp.domain.resource import Resource, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 
@@ -45,6 +46,12 @@ class NameplateColumns:
     def floor_kw(self) -> FloatArray:
         """Least power without stopping, shape ``(n_resources,)``."""
         return self._column("floor_kw")
+
+    @cached_property
+    def least_charging_kw(self) -> FloatArray:
+        """Least power the car of a one-way charger draws, 0 for the rest, shape ``(n_resources,)``."""
+        least_kw = (least_charging_kw(r.p_max_kw, r.floor_kw, r.phases) for r in self._resources)
+        return np.where(self._is_class(ResourceClass.EV), np.fromiter(least_kw, np.float64, len(self._resources)), 0.0)
 
     @cached_property
     def default_kw(self) -> FloatArray:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from adapters.ocpp.profiles.power_units import MIN_AC_A
 from adapters.ocpp.profiles.profile_ids import WAKING, command_number
 from adapters.ocpp.station import installed_profiles
 from adapters.ocpp.station.station_records import Command, InstalledProfile
 from adapters.ocpp.station.station_state import StationState
+from vpp.domain.charging import MIN_AC_A
 from vpp.domain.errors import InputError
 from vpp.domain.setpoint import Layer
 from vpp.domain.trouble import Trouble

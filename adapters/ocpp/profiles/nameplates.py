@@ -11,14 +11,13 @@ from typing import Protocol
 
 import numpy as np
 
+from vpp.domain.charging import AC_MOST_KW
 from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.resource import Adapter, Resource
 from vpp.domain.telemetry import FloatArray, IdArray, RowArray
 from vpp.fleet.amendment import RowChanges, row_changes
 from vpp.fleet.index import FleetIndex
 
-AC_MOST_KW = 44.0
-"""Three phases of 63 A and a little; charging points above are DC."""
 LAST_CONNECTOR = 999
 """Greatest number of a connector: the default profiles of more would reach the id of the control test."""
 _LONGEST = 9

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from adapters.ocpp.profiles.nameplates import Nameplate, is_dc
+from vpp.domain.charging import MIN_AC_A
 
-MIN_AC_A = 6.0
-"""Least current signalled to an AC car (IEC 61851-1)."""
 DC_LEAST_V, DC_MOST_V = 200.0, 1000.0
 """Voltages a car is charged at (CCS, IEC 61851-23); the car decides which it is."""
 _DC_CLIMBS = 1.1

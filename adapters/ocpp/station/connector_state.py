@@ -9,17 +9,16 @@ import msgspec
 
 from adapters.kit.compact_map import EMPTY, CompactMap
 from adapters.ocpp.profiles.nameplates import NameplateRecord
-from adapters.ocpp.profiles.power_units import MIN_AC_A
 from adapters.ocpp.station.derived_power import DerivedPower
 from adapters.ocpp.station.energy_register import EnergyRegister
 from adapters.ocpp.station.station_records import InstalledProfile
+from vpp.domain.charging import LEAST_DC_KW, MIN_AC_A
 from vpp.domain.trouble import Trouble
 
 DRAWS_KW = 0.5
 """A car that draws more is awake."""
 WAKES_WITHIN_S = 300.0
 """How long a car may take to draw again after a pause (IEC 61851-1 knows no limit; most take under a minute)."""
-_LEAST_DC_KW = 1.0
 OUTAGES: Mapping[str, Trouble] = {"Faulted": Trouble.FAULTED, "Unavailable": Trouble.OUT_OF_SERVICE}
 """States in which a connector delivers nothing."""
 
@@ -82,7 +81,7 @@ class ConnectorState(msgspec.Struct, gc=False):
 
     def least_kw(self, volts: float) -> float:
         """Return the least power a car can be held at: six amperes on each phase, a kilowatt of direct current."""
-        least_kw = _LEAST_DC_KW if self.nameplate.is_dc else MIN_AC_A * volts * self.nameplate.phases / 1000.0
+        least_kw = LEAST_DC_KW if self.nameplate.is_dc else MIN_AC_A * volts * self.nameplate.phases / 1000.0
         return max(self.nameplate.floor_kw, least_kw)
 
     @property

@@ -46,7 +46,8 @@ def uncontrolled_kw(  # noqa: PLR0917 - a kernel takes arguments by position
 
     A free row shows it on its meter. A commanded building follows the shape of its baseline from where it was; a store
     follows its schedule; a car that has had the time to draw what its ceiling allows, and draws less, would draw no
-    more without it; one that was just released takes what its meter shows, where that is more than was thought.
+    more without it, unless that was too little to draw at all; one that was just released takes what its meter shows,
+    where that is more than was thought.
     """
     kind, setpoint = device.kind, held.setpoint_kw
     shown = meter.power_kw
@@ -61,12 +62,18 @@ def uncontrolled_kw(  # noqa: PLR0917 - a kernel takes arguments by position
             uncontrolled = max(shown, uncontrolled)
         elif kind == EV and is_settled(command) and meter.power_at_s - command.since_s >= device.meter_s:
             below = shown < setpoint - NOTHING_KW - _TAPER_RATIO * abs(setpoint)
-            uncontrolled = min(shown, uncontrolled) if below else uncontrolled
+            uncontrolled = min(shown, uncontrolled) if below and not _pauses(device, setpoint, shown) else uncontrolled
     if device.planned and not np.isnan(default_kw):
         able = min(max(default_kw, meter.low_kw), meter.high_kw)
         uncontrolled = default_kw if np.isnan(able) else able
     absent = is_charging(kind) and not meter.plugged and meter.connected
     return 0.0 if absent and abs(shown) < NOTHING_KW else uncontrolled
+
+
+@njit()
+def _pauses(device: Device, offered_kw: float, shown_kw: float) -> bool:
+    """Return whether a car draws nothing because it is offered less than any car can take."""
+    return offered_kw < device.least_charging_kw and abs(shown_kw) < NOTHING_KW
 
 
 @njit()

@@ -32,12 +32,18 @@ class Call(NamedTuple):
 
 
 class Device(NamedTuple):
-    """Nameplate of one row; ``meter_s`` is how long its meter takes to show an accepted command."""
+    """Nameplate of one row.
+
+    Attributes:
+        least_charging_kw: Least power the car of a one-way charger draws; offered less, it pauses.
+        meter_s: How long its meter takes to show an accepted command.
+    """
 
     kind: int
     p_min_kw: float
     p_max_kw: float
     floor_kw: float
+    least_charging_kw: float
     default_kw: float
     capacity_kwh: float
     efficiency: float
@@ -115,6 +121,7 @@ def device_at(devices: Devices, kinds: Kinds, row: int) -> Device:
         devices.p_min_kw[row],
         devices.p_max_kw[row],
         devices.floor_kw[row],
+        devices.least_charging_kw[row],
         devices.default_kw[row],
         devices.capacity_kwh[row],
         devices.efficiency[row],
