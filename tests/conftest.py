@@ -11,7 +11,7 @@ from hypothesis import settings
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from tests.tiers import NAMES, place_in_order, tier_of
+from tests.tiers import NAMES, place_in_order, tier_of_test
 
 settings.register_profile("person", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(
                 pytest.mark.skip(reason=f"a variant, left out on cores {slowness:.0f} times slower than usual")
             )
-        tier = tier_of(item.path)
+        tier = tier_of_test(item)
         if tier is not None and not NAMES & {mark.name for mark in item.iter_markers()}:
             item.add_marker(tier)
 

@@ -1,11 +1,13 @@
-"""The tier of every test file: fast, process or soak.
+"""The tier of every test: fast, process or soak.
 
-A file takes the tier of the longest path that begins its own;
-a test or file that bears one of the three marks keeps it.
+A test takes the tier of its file: that of the longest path that begins the file's own. A test or file that bears one of
+the three marks keeps it, and a fast test that is run on a database server is among those of processes.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
 
 from tests.places import ROOT
 
@@ -14,7 +16,7 @@ TIERS: Mapping[str, str] = {
     "conformance/": "process",
     "fuzz/": "soak",
     "load/": "fast",
-    "property/": "fast",
+    "property/": "soak",
     "story/": "soak",
     "story/test_processes_": "process",
     "unit/": "fast",
@@ -28,6 +30,14 @@ def tier_of(path: Path) -> str | None:
     """Return the tier a file takes from its place, ``None`` for a place that is not in the table."""
     place = path.relative_to(TESTS).as_posix()
     return max(((len(begin), tier) for begin, tier in TIERS.items() if place.startswith(begin)), default=(0, None))[1]
+
+
+def tier_of_test(item: pytest.Item) -> str | None:
+    """Return the tier a test takes from its file and its parameters."""
+    tier = tier_of(item.path)
+    case = getattr(item, "callspec", None)
+    on_server = case is not None and "postgresql" in case.params.values()
+    return "process" if tier == "fast" and on_server else tier
 
 
 def place_in_order(path: Path) -> int:

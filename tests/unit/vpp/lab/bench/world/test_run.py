@@ -21,6 +21,7 @@ def test_a_folder_without_the_data_is_named(tmp_path: Path) -> None:
         run_world(options(tmp_path), as_json=True)
 
 
+@pytest.mark.soak
 def test_every_class_has_a_row_for_each_horizon(capsys: pytest.CaptureFixture[str]) -> None:
     if not (DATA / "pv_stategrid_15min.parquet").is_file():
         pytest.skip("the shared data are not here")
