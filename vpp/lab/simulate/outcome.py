@@ -176,6 +176,7 @@ def summary_of(outcome: Outcome | None, preset: Preset, *, scale: float, seed: i
             "cap_violations": outcome.loads.violations,
             "cap_violations_without_requests": outcome.loads.violations_without,
             "cap_violations_ours": outcome.loads.violations_ours,
+            "cap_minutes_ours": dict(list(outcome.loads.ours(outcome.index).items())[:_SHOWN_OVERLOADS]),
             "base_load_violations": outcome.loads.base_violations,
             "overloads_kw": dict(list(outcome.loads.overloads(outcome.index).items())[:_SHOWN_OVERLOADS]),
             "promises_broken": int(broken.sum()),

@@ -38,7 +38,8 @@ class TransformerTable:
         violations: Pairs of transformer and minute above a limit, import or export, where the load of others alone is
             not.
         violations_without: The same in the prepared world.
-        violations_ours: Pairs of ``violations`` that are further above than in the prepared world, without dispatch.
+        ours_minutes: Minutes of every transformer that are ``violations`` and further above than in the prepared world,
+            without dispatch, shape ``(n_transformers,)``.
         base_violations: Pairs where the load of others alone is above the limit.
         overload_kw: Greatest kW above its limit of every transformer, shape ``(n_transformers,)``.
         peak_ratio: Greatest load as a share of the limit, shape ``(n_transformers,)``.
@@ -47,7 +48,8 @@ class TransformerTable:
 
     def __init__(self, index: FleetIndex, path: Path, *, from_s: float) -> None:
         count = len(index.transformers)
-        self.violations = self.violations_without = self.violations_ours = self.base_violations = 0
+        self.violations = self.violations_without = self.base_violations = 0
+        self.ours_minutes = np.zeros(count, dtype=np.int64)
         self.overload_kw: FloatArray = np.full(count, -np.inf)
         self.peak_ratio: FloatArray = np.zeros(count)
         self.histogram = np.zeros((2, len(RATIO_EDGES) - 1), dtype=np.int64)
@@ -89,7 +91,7 @@ class TransformerTable:
         above_kw[:, others] = np.minimum(above_kw[:, others], 0.0)
         self.violations += int(np.count_nonzero(above_kw[ACTUAL] > 0.0))
         further = above_kw[ACTUAL] > np.maximum(above_kw[PREPARED], 0.0) + ROUNDING_KW
-        self.violations_ours += int(np.count_nonzero(further))
+        self.ours_minutes += further
         self.violations_without += int(np.count_nonzero(above_kw[PREPARED] > 0.0))
         np.maximum(self.overload_kw, above_kw[ACTUAL], out=self.overload_kw)
         ratio = np.where(load_kw >= 0.0, load_kw / self._limit_kw, -load_kw / self._export_kw)
@@ -99,6 +101,15 @@ class TransformerTable:
         self._pending.append((begin_s, load_kw[ACTUAL].astype(np.float32)))
         if len(self._pending) == _BATCH:
             self._flush()
+
+    @property
+    def violations_ours(self) -> int:
+        """Return the sum of ``ours_minutes``."""
+        return int(self.ours_minutes.sum())
+
+    def ours(self, index: FleetIndex) -> dict[str, int]:
+        """Return the minutes of every transformer that dispatch brought further above its limit."""
+        return {index.transformers[i].id: int(self.ours_minutes[i]) for i in np.flatnonzero(self.ours_minutes)}
 
     def overloads(self, index: FleetIndex) -> dict[str, float]:
         """Return every transformer that was above its limit, and the greatest kW."""
