@@ -36,7 +36,7 @@ def tier_of_test(item: pytest.Item) -> str | None:
     """Return the tier a test takes from its file and its parameters."""
     tier = tier_of(item.path)
     case = getattr(item, "callspec", None)
-    on_server = case is not None and "postgresql" in case.params.values()
+    on_server = case is not None and case.params.get("url") == "postgresql"
     return "process" if tier == "fast" and on_server else tier
 
 
