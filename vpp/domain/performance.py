@@ -55,7 +55,7 @@ class Baseline:
     programme_sha256: str = ""
 
 
-_OWN = (BaselineMethod.SESSION, BaselineMethod.SESSION_COURSE, BaselineMethod.OWN_METER)
+_OWN = (BaselineMethod.SESSION, BaselineMethod.SESSION_COURSE, BaselineMethod.OWN_METER, BaselineMethod.ROOF_YIELD)
 
 
 def own_metered(baseline: Baseline) -> tuple[ResourceClass, ...]:

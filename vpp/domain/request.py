@@ -64,9 +64,11 @@ class BaselineMethod(StrEnum):
     OWN_METER = "own_meter"
     """Each building or plant from its own meter before it was ordered, with the shape of same-type days
     (docs/adr/0045)."""
+    ROOF_YIELD = "roof_yield"
+    """Each roof as the roofs around it that have no command, in its own ratio to them (docs/adr/0050)."""
     AUTOMATIC = "automatic"
     """The programme's; as shipped schedule for storage and V2G, sessions with their course for chargers, own meter for
-    buildings and plants; for roofs meter-before in fast notice classes and same-type days otherwise."""
+    buildings and plants, the yield of free roofs for roofs."""
     SAME_TYPE_DAYS_SHIFT = "same_type_days_shift"
     MEAN_10_OF_10 = "mean_10_of_10"
     HIGH_4_OF_5 = "high_4_of_5"

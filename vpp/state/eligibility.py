@@ -16,10 +16,13 @@ from vpp.domain.request import Direction, Product, RequestDraft
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quality
 from vpp.domain.trouble import Trouble, mask_of
+from vpp.fleet.calendar import local_day
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 
 _GOOD, _SUBSTITUTED = int(Quality.GOOD), int(Quality.SUBSTITUTED)
+REFERENCE_RATIO = 0.1
+"""Share of the roofs that are left out of every request for a rise, as the control group of the others."""
 _BARRING = mask_of((Trouble.MEASURED_ONLY, Trouble.FAULTED, Trouble.OUT_OF_SERVICE))
 """Troubles with which a device takes no part; others show in what it does."""
 
@@ -35,9 +38,10 @@ class Standing(IntEnum):
     NO_BASELINE = 5
     NO_PART = 6
     RETIRED = 7
+    REFERENCE = 8
 
 
-ELIGIBLE, DISCONNECTED, OUT_OF_SERVICE, STALE, REFUSING, NO_BASELINE, NO_PART, RETIRED = (
+ELIGIBLE, DISCONNECTED, OUT_OF_SERVICE, STALE, REFUSING, NO_BASELINE, NO_PART, RETIRED, REFERENCE = (
     int(code) for code in Standing
 )
 
@@ -47,6 +51,7 @@ WORDS = {
     Standing.STALE: "not metered just now, or implausibly",
     Standing.REFUSING: "refuses or ignores commands",
     Standing.NO_BASELINE: "not metered long enough for a baseline",
+    Standing.REFERENCE: "shows what the other roofs would feed in",
 }
 """Why a row is not counted on, for people; rows of retired devices are no news."""
 
@@ -63,6 +68,21 @@ def part_rows(draft: RequestDraft, index: FleetIndex) -> BoolArray:
     if draft.product is Product.REGULATION:
         return chosen & index.is_class(*FOLLOWING)
     return chosen & ~index.is_class(ResourceClass.PV) if draft.direction is Direction.UP else chosen
+
+
+def reference_roofs(draft: RequestDraft, index: FleetIndex) -> BoolArray:
+    """Return the roofs that no request of a day commands, shape ``(n_resources,)``: one in ten, by lot.
+
+    They are the control group of the others (docs/adr/0050). The lot is a hash of the row with the local day of the
+    start, so requests of one day leave the same roofs alone, and no roof is always among them.
+    """
+    roofs = index.rows_of(ResourceClass.PV)
+    day = np.uint64(local_day(draft.start_at.timestamp()).toordinal())
+    with np.errstate(over="ignore"):
+        words = mixed((roofs.astype(np.uint64) + np.uint64(1)) * GOLDEN_WORD + day)
+    chosen = np.zeros(len(index), dtype=np.bool_)
+    chosen[roofs[words / 2.0**64 < REFERENCE_RATIO]] = True
+    return chosen
 
 
 def drawn_rows(draft: RequestDraft, count: int) -> BoolArray:

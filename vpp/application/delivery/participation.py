@@ -9,7 +9,8 @@ from vpp.application.row_alignment import FittedMeter, fitted_flags
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.requests.phases import PhaseTimes
 from vpp.domain.performance import Baseline
-from vpp.domain.request import RequestDraft
+from vpp.domain.request import Direction, RequestDraft
+from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, CodeArray
 from vpp.domain.timegrid import TimeGrid, instant
@@ -18,7 +19,7 @@ from vpp.fleet.index import FleetIndex
 from vpp.ports import IntervalMeter
 from vpp.settlement.baselines.measurable import measurable_rows
 from vpp.settlement.money.programme import Programme
-from vpp.state.eligibility import WORDS, Standing, part_rows, standing
+from vpp.state.eligibility import WORDS, Standing, part_rows, reference_roofs, standing
 
 SERVING = len(Standing)
 """Code of rows that serve another request at that time, beside those of ``Standing``."""
@@ -72,6 +73,8 @@ class Participation:
         if late:
             away = (found == Standing.DISCONNECTED) | (found == Standing.STALE)
             found[away] = np.where(measurable[away], Standing.ELIGIBLE, Standing.NO_BASELINE)
+        if draft.direction is Direction.DOWN and ResourceClass.PV in self.programme.choice.own_meters(draft):
+            found[(found == Standing.ELIGIBLE) & reference_roofs(draft, state.index)] = Standing.REFERENCE
         return found
 
 

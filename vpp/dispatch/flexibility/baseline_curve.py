@@ -12,6 +12,7 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 
 _KEPT_COLUMNS = 4
+LOADS = (ResourceClass.HVAC, ResourceClass.INDUSTRY)
 
 
 @njit()
@@ -37,6 +38,7 @@ class BaselineCurve:
         own: Rows of the classes that are measured by their own meters, shape ``(n_resources,)``; the curve leaves them
             out of its total.
         shaped: Buildings and plants of the portfolio among them, which go on with this baseline's shape, ``(m,)``.
+        roofs: Photovoltaics of the portfolio that go on as the roofs around them, ``(r,)``.
         courses: Chargers of the portfolio whose sessions go on as others do, ``(k,)``.
     """
 
@@ -52,10 +54,12 @@ class BaselineCurve:
         self.own, loads = np.zeros(len(portfolio), dtype=np.bool_), np.zeros(len(portfolio), dtype=np.bool_)
         for cls in own_metered(baseline):
             self.own |= class_rows[cls.value]
-            if cls is not ResourceClass.EV:
+            if cls in LOADS:
                 loads |= class_rows[cls.value]
         self.shaped = np.flatnonzero((portfolio & loads)[:known]).astype(np.int32)
-        self.courses = np.zeros(0, dtype=np.int32)
+        self.roofs = self.courses = np.zeros(0, dtype=np.int32)
+        if baseline.methods.get(ResourceClass.PV.value) is BaselineMethod.ROOF_YIELD:
+            self.roofs = np.flatnonzero((portfolio & class_rows[ResourceClass.PV.value])[:known]).astype(np.int32)
         if baseline.methods.get(ResourceClass.EV.value) is BaselineMethod.SESSION_COURSE:
             self.courses = np.flatnonzero((portfolio & class_rows[ResourceClass.EV.value])[:known]).astype(np.int32)
         counted = portfolio[:known] & ~self.own[:known]

@@ -25,6 +25,8 @@ from vpp.state.eligibility import DISCONNECTED, OUT_OF_SERVICE, STALE, standing_
 from vpp.state.load_counterfactual import moved_kw
 
 _TAPER_RATIO = 0.05
+_DIM_RATIO = 0.02
+"""Share of its nameplate below which a roof's power is no measure of its sun."""
 _READING_RATIO = 0.04
 """By how much a single reading of a charger may be too high: its class and the noise of one sample."""
 
@@ -44,7 +46,7 @@ def uncontrolled_kw(  # noqa: PLR0917 - a kernel takes arguments by position
 ) -> float:
     """Return the power a row would take undispatched.
 
-    A free row shows it on its meter. A commanded building follows the shape of its baseline from where it was; a store
+    A free row shows it on its meter. A commanded building or roof follows its baseline from where it was; a store
     follows its schedule; a car that has had the time to draw what its ceiling allows, and draws less, would draw no
     more without it, unless that was too little to draw at all; one that was just released takes what its meter shows,
     where that is more than was thought.
@@ -58,6 +60,8 @@ def uncontrolled_kw(  # noqa: PLR0917 - a kernel takes arguments by position
         uncontrolled = held.uncontrolled_kw
         if kind in (HVAC, INDUSTRY):
             uncontrolled = moved_kw(uncontrolled, baseline_kw, held.anchor_kw)
+        elif kind == PV:
+            uncontrolled = _shone_kw(device, uncontrolled, baseline_kw, held.anchor_kw)
         elif kind == EV and np.isnan(setpoint):
             uncontrolled = max(shown, uncontrolled)
         elif kind == EV and is_settled(command) and meter.power_at_s - command.since_s >= device.meter_s:
@@ -68,6 +72,15 @@ def uncontrolled_kw(  # noqa: PLR0917 - a kernel takes arguments by position
         uncontrolled = default_kw if np.isnan(able) else able
     absent = is_charging(kind) and not meter.plugged and meter.connected
     return 0.0 if absent and abs(shown) < NOTHING_KW else uncontrolled
+
+
+@njit()
+def _shone_kw(device: Device, noted_kw: float, baseline_kw: float, anchor_kw: float) -> float:
+    """Return what a commanded roof would feed in after its baseline has moved from ``anchor_kw``, at most 0."""
+    if np.isnan(baseline_kw) or np.isnan(anchor_kw):
+        return noted_kw
+    moved = noted_kw * baseline_kw / anchor_kw if anchor_kw < _DIM_RATIO * device.p_min_kw else baseline_kw
+    return min(max(moved, device.p_min_kw), 0.0)
 
 
 @njit()

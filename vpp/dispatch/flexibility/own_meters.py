@@ -5,14 +5,16 @@ from functools import partial
 
 import numpy as np
 
+from numerics.arrays import IntArray
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.dispatch.rows.assignments import NOBODY
 from vpp.dispatch.rows.command_columns import InForceColumns
-from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.state.counterfactual import SessionCounterfactual
 from vpp.state.load_counterfactual import LoadCounterfactual, load_rows
+from vpp.state.roof_counterfactual import RoofCounterfactual, roof_rows
 
 
 class OwnMeters:
@@ -24,12 +26,14 @@ class OwnMeters:
 
     def __init__(self, count: int) -> None:
         self._sessions, self._loads = SessionCounterfactual(count), LoadCounterfactual(count)
+        self._roofs = RoofCounterfactual(count)
         self._held, self._noted_kw = np.zeros(count, dtype=np.bool_), np.full(count, np.nan)
 
     def resize(self, count: int) -> None:
         """Make room for rows that joined."""
         self._sessions.resize(count)
         self._loads.resize(count)
+        self._roofs.resize(count)
 
     def restore(
         self,
@@ -41,7 +45,7 @@ class OwnMeters:
         lease_s: FloatArray,
         at_s: float,
     ) -> None:
-        """Let loads that running requests have ordered go on from what was noted with their last value.
+        """Let loads and roofs that running requests have ordered go on from what was noted with their last value.
 
         Args:
             index: The fleet.
@@ -51,10 +55,15 @@ class OwnMeters:
             lease_s: Length of each row's lease, seconds, shape ``(n_resources,)``.
             at_s: Epoch seconds.
         """
-        rows = load_rows(index)
-        number = np.array([numbers.get(source_of(row), NOBODY) for row in rows.tolist()], dtype=np.int64)
-        known = (number != NOBODY) & np.isfinite(held.uncontrolled_kw[rows])
-        rows, number = rows[known], number[known]
+
+        def ordered(rows: RowArray) -> tuple[RowArray, IntArray]:
+            number = np.array([numbers.get(source_of(row), NOBODY) for row in rows.tolist()], dtype=np.int64)
+            known = (number != NOBODY) & np.isfinite(held.uncontrolled_kw[rows])
+            return rows[known], number[known]
+
+        roofs, _ = ordered(roof_rows(index))
+        self._roofs.restore(roofs)
+        rows, number = ordered(load_rows(index))
         sent_s = np.maximum(held.limited_s[rows] - lease_s[rows], held.released_s[rows])
         noted_s = np.where(np.isfinite(sent_s), np.minimum(sent_s, at_s), at_s)
         self._loads.restore(rows, held.uncontrolled_kw[rows], noted_s, number)
@@ -69,10 +78,11 @@ class OwnMeters:
         """
         self._held, self._noted_kw = held, noted_kw
         self._loads.observe(state, held=held)
+        self._roofs.observe(state, held=held)
         return self._sessions.update(state, held=held, noted_kw=noted_kw)
 
     def follow(self, own_kw: FloatArray, state: FleetState, curves: Iterable[tuple[int, BaselineCurve | None]]) -> None:
-        """Add what loads of running requests would take now, and let commanded sessions take their course.
+        """Add what loads and roofs of running requests would take now, and let commanded sessions take their course.
 
         Both only where a request is measured so.
 
@@ -91,5 +101,10 @@ class OwnMeters:
             own_kw[rows] = self._loads.would_kw(
                 state, rows, shape, number=number, held=self._held, noted_kw=self._noted_kw
             )
-            running[rows] = True
+            roofs = curve.roofs[~running[curve.roofs]]
+            own_kw[roofs] = self._roofs.would_kw(
+                state, roofs, partial(curve.shape_kw, roofs), held=self._held, noted_kw=self._noted_kw
+            )
+            running[rows] = running[roofs] = True
         self._loads.end(running, held=self._held)
+        self._roofs.end(running, held=self._held)

@@ -32,6 +32,7 @@ OWN_METERS: Mapping[ResourceClass, tuple[BaselineMethod, ...]] = MappingProxyTyp
         ResourceClass.EV: (BaselineMethod.SESSION_COURSE, BaselineMethod.SESSION),
         ResourceClass.HVAC: (BaselineMethod.OWN_METER,),
         ResourceClass.INDUSTRY: (BaselineMethod.OWN_METER,),
+        ResourceClass.PV: (BaselineMethod.ROOF_YIELD,),
     }
 )
 """By class the methods whose baseline follows the meters of the rows themselves while a request runs, shipped first."""
@@ -39,8 +40,8 @@ _AUTOMATIC = (BaselineMethod.AUTOMATIC, *(method for methods in OWN_METERS.value
 LOADS = (ResourceClass.HVAC, ResourceClass.INDUSTRY)
 
 
-def _shipped(roofs: BaselineMethod) -> Mapping[ResourceClass, BaselineMethod]:
-    return MappingProxyType({ResourceClass.PV: roofs} | _STORES | {cls: own[0] for cls, own in OWN_METERS.items()})
+def _shipped() -> Mapping[ResourceClass, BaselineMethod]:
+    return MappingProxyType(_STORES | {cls: own[0] for cls, own in OWN_METERS.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,17 +53,16 @@ class MethodChoice:
         quick: Likewise in the notice classes ``fast``, ``realtime`` and ``second``.
     """
 
-    usual: Mapping[ResourceClass, BaselineMethod] = field(
-        default_factory=lambda: _shipped(BaselineMethod.SAME_TYPE_DAYS)
-    )
-    quick: Mapping[ResourceClass, BaselineMethod] = field(default_factory=lambda: _shipped(BaselineMethod.METER_BEFORE))
+    usual: Mapping[ResourceClass, BaselineMethod] = field(default_factory=_shipped)
+    quick: Mapping[ResourceClass, BaselineMethod] = field(default_factory=_shipped)
 
     def wanted(self, draft: RequestDraft, index: FleetIndex) -> CodeArray:
         """Return the position in ``OFFERED`` of the method every row should get, shape ``(n_resources,)``.
 
         A request may name a method for all loads; storage and V2G keep the plan unless it names the meter before:
         an average of days would pay for arbitrage twice. What is frozen for rows that follow their own meters is
-        same-type days: the expectation of a session, in quick notice classes the meter before, and the shape of a load.
+        same-type days: the expectation of a session or a roof, in quick notice classes the meter before, and the shape
+        of a load.
         """
         if draft.baseline_method is BaselineMethod.METER_BEFORE:
             return np.full(len(index), BEFORE, dtype=np.uint8)
@@ -73,7 +73,7 @@ class MethodChoice:
             return np.where(index.is_class(*STORING), SCHEDULED, code).astype(np.uint8)
         quick = draft.notice_class in _QUICK
         stand_in = BaselineMethod.METER_BEFORE if quick else BaselineMethod.SAME_TYPE_DAYS
-        frozen = dict.fromkeys(OWN_METERS[ResourceClass.EV], stand_in)
+        frozen = dict.fromkeys((*OWN_METERS[ResourceClass.EV], *OWN_METERS[ResourceClass.PV]), stand_in)
         frozen[BaselineMethod.OWN_METER] = BaselineMethod.SAME_TYPE_DAYS
         by_class = [frozen.get(method, method) for method in map(self._chosen(draft).__getitem__, CLASSES)]
         return np.array([OFFERED.index(method) for method in by_class], dtype=np.uint8)[index.class_code]
@@ -96,4 +96,4 @@ class MethodChoice:
 
 
 SHIPPED = MethodChoice()
-"""Sessions for chargers, plans for storage and V2G, own meters for loads, same-type days or meter before for roofs."""
+"""Sessions for chargers, plans for storage and V2G, own meters for loads, free roofs for roofs."""

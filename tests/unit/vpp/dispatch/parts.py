@@ -22,7 +22,7 @@ from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
@@ -207,6 +207,7 @@ class Bench:
     batches: list[tuple[float, SetpointBatch]] = field(default_factory=list)
     powers: list[tuple[float, float]] = field(default_factory=list)
     baselines: dict[str, Baseline] = field(default_factory=dict)
+    portfolios: dict[str, BoolArray] = field(default_factory=dict)
     intended: Schedule | None = None
 
     def __post_init__(self) -> None:
@@ -279,7 +280,13 @@ class Bench:
     def step(self) -> CycleResult:
         """Run one cycle at the present instant."""
         state = self.plant.state()
-        result = self.engine.cycle(state, schedule=self.schedule, baselines=self.baselines, redispatch=self.intended)
+        result = self.engine.cycle(
+            state,
+            schedule=self.schedule,
+            baselines=self.baselines,
+            portfolios=self.portfolios,
+            redispatch=self.intended,
+        )
         self.results.append((state.at_s, result))
         self.batches.append((state.at_s, result.batch))
         self.powers.append((state.at_s, float(self.plant.power.sum())))

@@ -19,7 +19,16 @@ from vpp.fleet.calendar import local_day
 from vpp.planning.flexibility.flexibility_inputs import usable_rows
 from vpp.settlement.baselines.measurable import measurable_rows
 from vpp.settlement.baselines.reference_days import BaselineRules
-from vpp.state.eligibility import WORDS, Standing, barred_rows, drawn_rows, part_rows, standing
+from vpp.state.eligibility import (
+    REFERENCE_RATIO,
+    WORDS,
+    Standing,
+    barred_rows,
+    drawn_rows,
+    part_rows,
+    reference_roofs,
+    standing,
+)
 
 RULES = BaselineRules()
 
@@ -154,6 +163,20 @@ def test_a_drill_draws_its_share_the_same_again_and_another_at_another_time() ->
     assert (drawn & other).mean() == pytest.approx(0.04, abs=0.01), "independent lots"
     elsewhere = drawn_rows(replace(drill, area="north"), 20_000)
     assert (drawn & elsewhere).mean() == pytest.approx(0.04, abs=0.01)
+
+
+def test_one_roof_in_ten_is_left_alone_the_same_all_day_and_others_the_next() -> None:
+    index = fleet(*[ResourceClass.PV] * 2000, ResourceClass.EV)
+    morning = draft(direction=Direction.DOWN)
+    left_alone = reference_roofs(morning, index)
+    assert left_alone[:2000].mean() == pytest.approx(REFERENCE_RATIO, abs=0.02)
+    assert not left_alone[2000]
+    hours, day = timedelta(hours=2), timedelta(days=1)
+    later, tomorrow = (
+        replace(morning, start_at=morning.start_at + on, end_at=morning.end_at + on) for on in (hours, day)
+    )
+    assert np.array_equal(left_alone, reference_roofs(later, index))
+    assert (left_alone & reference_roofs(tomorrow, index)).mean() == pytest.approx(REFERENCE_RATIO**2, abs=0.01)
 
 
 def test_only_drawn_rows_take_part_in_a_drill() -> None:

@@ -225,11 +225,11 @@ def test_a_zero_is_a_reading_and_not_a_gap() -> None:
 
 
 @pytest.mark.parametrize("notice", [NoticeClass.FAST, NoticeClass.REALTIME, NoticeClass.SECOND])
-def test_quick_products_hold_the_meter_before_control(notice: NoticeClass) -> None:
+def test_quick_products_hold_the_meter_before_control_for_roofs_that_are_free(notice: NoticeClass) -> None:
     meter = five_days(1)
     meter.days[EVENT_DAY][0, 70] = 42.0
     result = baseline_of(meter, fleet(PV), draft(notice_class=notice))
-    assert result.methods == {"pv": BaselineMethod.METER_BEFORE}
+    assert result.methods == {"pv": BaselineMethod.ROOF_YIELD}
     assert result.power_kw == pytest.approx(np.full((1, 7), 42.0))
     assert result.reference_days == ()
 

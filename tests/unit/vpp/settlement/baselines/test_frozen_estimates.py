@@ -13,11 +13,12 @@ from vpp.fleet.holidays import CHINA
 from vpp.settlement.baselines.called_hours import CalledHours
 from vpp.settlement.baselines.method_choice import MethodChoice
 
-EV, HVAC, INDUSTRY, STORAGE = (
+EV, HVAC, INDUSTRY, STORAGE, PV = (
     ResourceClass.EV,
     ResourceClass.HVAC,
     ResourceClass.INDUSTRY,
     ResourceClass.STORAGE,
+    ResourceClass.PV,
 )
 
 
@@ -92,6 +93,7 @@ def test_loads_follow_their_own_meters_by_programme_or_by_request() -> None:
     assert choice(BaselineMethod.MATCH_DAY).own_meters(draft()) == {
         EV: BaselineMethod.SESSION_COURSE,
         INDUSTRY: own,
+        PV: BaselineMethod.ROOF_YIELD,
     }
     assert choice(BaselineMethod.MATCH_DAY).own_meters(draft(baseline_method=own))[HVAC] is own
     assert plain.own_meters(draft(baseline_method=BaselineMethod.SAME_TYPE_DAYS)) == {}
