@@ -142,4 +142,4 @@ def _suns(state: FleetState, rows: RowArray, free: BoolArray, gain_kw: FloatArra
     near = np.divide(made, full, out=np.full(count, np.nan), where=(peers >= _LEAST_PEERS) & (full > 0.0))
     full_kw = float(gain_kw[_FLEET, free].sum())
     everywhere = float(made_kw.sum()) / full_kw if full_kw > 0.0 else np.nan
-    return np.maximum(np.stack((near[area], np.full(len(rows), everywhere))), 0.0)
+    return np.asarray(np.maximum(np.stack((near[area], np.full(len(rows), everywhere))), 0.0))
