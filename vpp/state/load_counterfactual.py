@@ -21,7 +21,8 @@ LEVEL_S = 300.0
 """Time constant of the level before an order: longer than a reading, shorter than a load takes to change."""
 _ANCHOR_RATIO = 0.5
 """A baseline far smaller than the power it stands for cannot scale it."""
-_LEAST_SCALE, _MOST_SCALE = 0.5, 2.0
+_LEAST_SCALE, _MOST_SCALE = 0.25, 4.0
+"""A building takes several times as much at noon as at six; beyond that a frozen baseline is no shape of this load."""
 _NOBODY = -1
 
 Shape = Callable[[FloatArray], FloatArray]

@@ -104,6 +104,13 @@ def test_a_load_that_falls_all_evening_goes_on_falling_from_where_it_was(minutes
         assert follow.at(shown(at_s, 900.0), usual, HELD) == pytest.approx(real_kw(at_s), rel=1e-6)
 
 
+def test_a_building_ordered_before_its_morning_goes_on_to_its_noon() -> None:
+    follow = Followed()
+    follow.at(shown(0.0, 220.0), 200.0, FREE)
+    assert follow.at(shown(60.0, 180.0), 200.0, HELD) == pytest.approx(220.0)
+    assert follow.at(shown(4.0 * 3600.0, 500.0), 640.0, HELD) == pytest.approx(220.0 * 3.2)
+
+
 def test_a_reading_counts_at_the_instant_it_was_taken() -> None:
     follow = Followed()
 
