@@ -38,8 +38,8 @@ LEAST_RATIO = 0.97
 LEAST_IN_FIVE_MINUTES_RATIO = 0.95
 """Of some 200 devices: 97.8 in an undisturbed hold; 95.4 and 95.8 after outages of the service, 97.0 of a gateway.
 
-An outage makes the next plan another one, of equal cost. Where that leaves the stores discharging beyond a step of their
-frozen schedule, plants are released instead, which takes them minutes.
+An outage makes the next plan another one, of equal cost. Where that leaves the stores discharging beyond a step of
+their frozen schedule, plants are released instead, which takes them minutes.
 """
 OVERSHOOT_RATIO = 0.03
 QUARTER_MINUTES = 15
