@@ -270,7 +270,7 @@ class DispatchEngine:
         self._assignments.observe_returns(rows, state.power_kw, now_s, within_s)
         commanded = np.zeros(len(self.index), dtype=np.bool_)
         commanded[rows] = ~np.isnan(held.setpoint_kw[rows])
-        own_kw = self._own_meters.sessions_kw(state, held=commanded, noted_kw=held.uncontrolled_kw)
+        own_kw = self._own_meters.sessions_kw(state, held, commanded=commanded)
         planned_kw = self._planned.at(redispatch, now_s, len(self.index))
         self._fairness.follow(state, held, rows, planned_kw)
         self._cars.follow(state)

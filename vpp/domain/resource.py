@@ -31,6 +31,9 @@ class Adapter(StrEnum):
 CHARGING = (ResourceClass.EV, ResourceClass.V2G)
 """Classes of charging points."""
 
+LOADS = (ResourceClass.HVAC, ResourceClass.INDUSTRY)
+"""Classes of buildings and plants."""
+
 STORING = (ResourceClass.V2G, ResourceClass.STORAGE)
 """Classes that store energy and can feed it back."""
 

@@ -49,9 +49,10 @@ class NameplateColumns:
 
     @cached_property
     def least_charging_kw(self) -> FloatArray:
-        """Least power the car of a one-way charger draws, 0 for the rest, shape ``(n_resources,)``."""
-        least_kw = (least_charging_kw(r.p_max_kw, r.floor_kw, r.phases) for r in self._resources)
-        return np.where(self._is_class(ResourceClass.EV), np.fromiter(least_kw, np.float64, len(self._resources)), 0.0)
+        """Least power the car of a one-way charger draws, a stated floor first; 0 for the rest, ``(n_resources,)``."""
+        physical_kw = [least_charging_kw(r.p_max_kw, r.phases) for r in self._resources]
+        least_kw = np.where(self.floor_kw > 0.0, self.floor_kw, physical_kw)
+        return np.where(self._is_class(ResourceClass.EV), least_kw, 0.0)
 
     @cached_property
     def default_kw(self) -> FloatArray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from numerics.arrays import IntArray
 from numerics.jit import njit
-from vpp.domain.resource import ResourceClass
+from vpp.domain.resource import LOADS
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
@@ -31,7 +31,7 @@ Shape = Callable[[FloatArray], FloatArray]
 
 def load_rows(index: FleetIndex) -> RowArray:
     """Return the rows of buildings and plants, shape ``(m,)``."""
-    return index.rows_of(ResourceClass.HVAC, ResourceClass.INDUSTRY)
+    return index.rows_of(*LOADS)
 
 
 class LoadCounterfactual:
@@ -83,11 +83,11 @@ class LoadCounterfactual:
         elapsed_s, self._at_s = state.at_s - self._at_s, state.at_s
         weight = 1.0 if np.isnan(elapsed_s) else -float(np.expm1(-max(elapsed_s, 0.0) / LEVEL_S))
         rows = load_rows(state.index)
-        rows = rows[_metered(state, rows) & ~held[rows] & ~self._ordered[rows]]
+        rows = rows[metered(state, rows) & ~held[rows] & ~self._ordered[rows]]
         metered_s = np.where(np.isfinite(state.power_at_s[rows]), state.power_at_s[rows], state.at_s)
-        for level, metered in ((self._level_kw, state.power_kw[rows]), (self._level_s, metered_s)):
+        for level, seen in ((self._level_kw, state.power_kw[rows]), (self._level_s, metered_s)):
             before = level[rows]
-            level[rows] = np.where(np.isnan(before), metered, before + weight * (metered - before))
+            level[rows] = np.where(np.isnan(before), seen, before + weight * (seen - before))
 
     def would_kw(
         self,
@@ -114,7 +114,7 @@ class LoadCounterfactual:
         frozen_kw = shape(np.full(len(rows), state.at_s))
         self._begin(rows, shape, frozen_kw, number=number, held=held, noted_kw=noted_kw)
         ordered, level_kw = self._ordered[rows], self._level_kw[rows]
-        seen_kw = np.where(_metered(state, rows), state.power_kw[rows], level_kw)
+        seen_kw = np.where(metered(state, rows), state.power_kw[rows], level_kw)
         moved_kw = moved_rows_kw(level_kw, frozen_kw, self._anchor_kw[rows])
         own_kw = np.where(ordered, moved_kw, seen_kw)
         self._last_kw[rows] = own_kw = np.where(np.isnan(own_kw), frozen_kw, own_kw)
@@ -144,7 +144,7 @@ class LoadCounterfactual:
         self._ordered &= running | held
 
 
-def _metered(state: FleetState, rows: RowArray) -> BoolArray:
+def metered(state: FleetState, rows: RowArray) -> BoolArray:
     """Return which of ``rows`` have a meter that can be believed now, shape ``(len(rows),)``."""
     known = state.connected[rows] & np.isfinite(state.power_kw[rows]) & (state.quality[rows] != Quality.BAD)
     return np.asarray(known)

@@ -6,8 +6,6 @@ out of every request for that (`vpp.state.eligibility.reference_roofs`). This is
 docs/adr/0050, roof by roof and while the request runs.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from numerics.arrays import IntArray
@@ -15,6 +13,7 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
+from vpp.state.load_counterfactual import Shape, metered
 
 LEVEL_S = 1800.0
 """Time constant of a roof's gain: longer than its own clouds last."""
@@ -23,9 +22,6 @@ _LEAST_PEERS = 3
 _LEAST_SUN = 0.02
 """Share of full sun below which a gain cannot be learnt: dawn and dusk."""
 _SUNS, _AREA, _FLEET = 2, 0, 1
-
-Frozen = Callable[[FloatArray], FloatArray]
-"""Returns the frozen baseline of some rows, at an instant of its own for each, epoch seconds; shape ``(m,)`` both."""
 
 
 def roof_rows(index: FleetIndex) -> RowArray:
@@ -68,14 +64,14 @@ class RoofCounterfactual:
 
         Args:
             state: The snapshot.
-            held: Rows with a command of a request in force, shape ``(n_resources,)``.
+            held: Rows with a command of a request in force, or held to a cap, shape ``(n_resources,)``.
         """
         rows = roof_rows(state.index)
         if not len(rows):
             return
         elapsed_s, self._at_s = state.at_s - self._at_s, state.at_s
         weight = 1.0 if np.isnan(elapsed_s) else -float(np.expm1(-max(elapsed_s, 0.0) / LEVEL_S))
-        free = _metered(state, rows) & ~held[rows] & ~self._ordered[rows]
+        free = _shines(state, rows) & ~held[rows] & ~self._ordered[rows]
         gain_kw = self._gain_kw[:, rows]
         gain_kw = np.where(np.isnan(gain_kw), -state.index.nameplate.p_min_kw[rows], gain_kw)
         self._sun[:, rows] = _suns(state, rows, free, gain_kw)
@@ -87,7 +83,7 @@ class RoofCounterfactual:
         self._gain_kw[:, rows] = np.where(bright, learnt_kw, self._gain_kw[:, rows])
 
     def would_kw(
-        self, state: FleetState, rows: RowArray, frozen: Frozen, *, held: BoolArray, noted_kw: FloatArray
+        self, state: FleetState, rows: RowArray, frozen: Shape, *, held: BoolArray, noted_kw: FloatArray
     ) -> FloatArray:
         """Return what some roofs of a request would take now, shape ``(len(rows),)``; an ordered one at most 0.
 
@@ -109,7 +105,7 @@ class RoofCounterfactual:
         self._gain_kw[:, rows] = gain_kw
         gain_kw = np.where(np.isnan(gain_kw), -least_kw, gain_kw)
         peers_kw = -np.where(np.isnan(sun[_AREA]), gain_kw[_FLEET] * sun[_FLEET], gain_kw[_AREA] * sun[_AREA])
-        shown = _metered(state, rows) & ~ordered
+        shown = _shines(state, rows) & ~ordered
         own_kw = np.where(shown, state.power_kw[rows], np.clip(peers_kw, least_kw, 0.0))
         if (blind := np.isnan(own_kw)).any():
             own_kw[blind] = frozen(np.full(len(rows), state.at_s))[blind]
@@ -120,10 +116,10 @@ class RoofCounterfactual:
         self._ordered &= running | held
 
 
-def _metered(state: FleetState, rows: RowArray) -> BoolArray:
-    """Return which of ``rows`` have a meter that can be believed now, shape ``(len(rows),)``."""
-    known = state.connected[rows] & np.isfinite(state.power_kw[rows]) & (state.quality[rows] == Quality.GOOD)
-    return np.asarray(known & (state.index.nameplate.p_min_kw[rows] < 0.0))
+def _shines(state: FleetState, rows: RowArray) -> BoolArray:
+    """Return which of ``rows`` can feed in and have a good meter now, shape ``(len(rows),)``."""
+    good = metered(state, rows) & (state.quality[rows] == Quality.GOOD)
+    return np.asarray(good & (state.index.nameplate.p_min_kw[rows] < 0.0))
 
 
 def _followed(level: FloatArray, seen: FloatArray, weight: float) -> FloatArray:

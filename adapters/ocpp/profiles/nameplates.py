@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vpp.domain.charging import AC_MOST_KW
+from vpp.domain import charging
 from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.resource import Adapter, Resource
 from vpp.domain.telemetry import FloatArray, IdArray, RowArray
@@ -70,7 +70,7 @@ class NameplateRecord:
 
 def is_dc(resource: Nameplate) -> bool:
     """Tell whether a charging point is DC."""
-    return resource.p_max_kw > AC_MOST_KW
+    return charging.is_dc(resource.p_max_kw)
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from adapters.ocpp.profiles.nameplates import NameplateRecord
 from adapters.ocpp.station.derived_power import DerivedPower
 from adapters.ocpp.station.energy_register import EnergyRegister
 from adapters.ocpp.station.station_records import InstalledProfile
-from vpp.domain.charging import LEAST_DC_KW, MIN_AC_A
+from vpp.domain.charging import least_charging_kw
 from vpp.domain.trouble import Trouble
 
 DRAWS_KW = 0.5
@@ -81,8 +81,8 @@ class ConnectorState(msgspec.Struct, gc=False):
 
     def least_kw(self, volts: float) -> float:
         """Return the least power a car can be held at: six amperes on each phase, a kilowatt of direct current."""
-        least_kw = LEAST_DC_KW if self.nameplate.is_dc else MIN_AC_A * volts * self.nameplate.phases / 1000.0
-        return max(self.nameplate.floor_kw, least_kw)
+        nameplate = self.nameplate
+        return max(nameplate.floor_kw, least_charging_kw(nameplate.p_max_kw, nameplate.phases, volts))
 
     @property
     def in_force(self) -> InstalledProfile | None:

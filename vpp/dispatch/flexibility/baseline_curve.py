@@ -8,11 +8,10 @@ from numerics.jit import njit
 from numerics.views import read_only
 from vpp.domain.performance import Baseline, own_metered
 from vpp.domain.request import BaselineMethod
-from vpp.domain.resource import ResourceClass
+from vpp.domain.resource import LOADS, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 
 _KEPT_COLUMNS = 4
-LOADS = (ResourceClass.HVAC, ResourceClass.INDUSTRY)
 
 
 @njit()

@@ -7,7 +7,7 @@ import numpy as np
 
 from numerics.arrays import IntArray
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
-from vpp.dispatch.rows.assignments import NOBODY
+from vpp.dispatch.rows.assignments import NOBODY, AssignmentColumns
 from vpp.dispatch.rows.command_columns import InForceColumns
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.fleet.fleet_state import FleetState
@@ -55,31 +55,27 @@ class OwnMeters:
             lease_s: Length of each row's lease, seconds, shape ``(n_resources,)``.
             at_s: Epoch seconds.
         """
-
-        def ordered(rows: RowArray) -> tuple[RowArray, IntArray]:
-            number = np.array([numbers.get(source_of(row), NOBODY) for row in rows.tolist()], dtype=np.int64)
-            known = (number != NOBODY) & np.isfinite(held.uncontrolled_kw[rows])
-            return rows[known], number[known]
-
-        roofs, _ = ordered(roof_rows(index))
-        self._roofs.restore(roofs)
-        rows, number = ordered(load_rows(index))
+        noted = np.isfinite(held.uncontrolled_kw)
+        roofs, rows = (every[noted[every]] for every in (roof_rows(index), load_rows(index)))
+        self._roofs.restore(roofs[_ordered_by(roofs, source_of, numbers) != NOBODY])
+        number = _ordered_by(rows, source_of, numbers)
+        rows, number = rows[number != NOBODY], number[number != NOBODY]
         sent_s = np.maximum(held.limited_s[rows] - lease_s[rows], held.released_s[rows])
         noted_s = np.where(np.isfinite(sent_s), np.minimum(sent_s, at_s), at_s)
         self._loads.restore(rows, held.uncontrolled_kw[rows], noted_s, number)
 
-    def sessions_kw(self, state: FleetState, *, held: BoolArray, noted_kw: FloatArray) -> FloatArray:
+    def sessions_kw(self, state: FleetState, assigned: AssignmentColumns, *, commanded: BoolArray) -> FloatArray:
         """Return what every EV row would take now, NaN in all other rows, shape ``(n_resources,)``.
 
         Args:
             state: The snapshot.
-            held: Rows with a command of a request in force, shape ``(n_resources,)``.
-            noted_kw: Power noted when a row was commanded, for rows whose past was lost in a restart; NaN for none.
+            assigned: Assignments of all rows, with what each was noted to take, and what caps hold it to.
+            commanded: Rows with a command of a request in force, shape ``(n_resources,)``.
         """
-        self._held, self._noted_kw = held, noted_kw
-        self._loads.observe(state, held=held)
-        self._roofs.observe(state, held=held)
-        return self._sessions.update(state, held=held, noted_kw=noted_kw)
+        self._held, self._noted_kw = commanded, assigned.uncontrolled_kw
+        self._loads.observe(state, held=commanded)
+        self._roofs.observe(state, held=commanded | ~np.isnan(assigned.cap_kw))  # a capped roof shows no sun
+        return self._sessions.update(state, held=commanded, noted_kw=assigned.uncontrolled_kw)
 
     def follow(self, own_kw: FloatArray, state: FleetState, curves: Iterable[tuple[int, BaselineCurve | None]]) -> None:
         """Add what loads and roofs of running requests would take now, and let commanded sessions take their course.
@@ -108,3 +104,8 @@ class OwnMeters:
             running[rows] = running[roofs] = True
         self._loads.end(running, held=self._held)
         self._roofs.end(running, held=self._held)
+
+
+def _ordered_by(rows: RowArray, source_of: Callable[[int], str], numbers: Mapping[str, int]) -> IntArray:
+    """Return the number of the running request each row's last dispatch value is of, ``NOBODY`` for none."""
+    return np.array([numbers.get(source_of(row), NOBODY) for row in rows.tolist()], dtype=np.int64)

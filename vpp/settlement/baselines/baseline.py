@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vpp.domain.errors import InputError
 from vpp.domain.performance import Baseline, own_metered
 from vpp.domain.request import BaselineMethod, RequestDraft, stated
-from vpp.domain.resource import STORING, ResourceClass
+from vpp.domain.resource import LOADS, STORING, ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, instant
@@ -27,7 +27,7 @@ from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.ports import IntervalMeter
 from vpp.settlement.baselines.called_hours import NOT_CALLED, CalledHours, meter_before_kw, window_before
 from vpp.settlement.baselines.frozen_estimates import FrozenEstimates
-from vpp.settlement.baselines.method_choice import BEFORE, LOADS, OFFERED, SAME, SCHEDULED, SHIPPED, MethodChoice
+from vpp.settlement.baselines.method_choice import BEFORE, OFFERED, SAME, SCHEDULED, SHIPPED, MethodChoice
 from vpp.settlement.baselines.offers import NO_METHOD, days_of, excluded_by, first_complete, instead, notes_of
 from vpp.settlement.baselines.reference_days import (
     Adjustment,

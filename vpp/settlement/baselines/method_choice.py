@@ -37,7 +37,6 @@ OWN_METERS: Mapping[ResourceClass, tuple[BaselineMethod, ...]] = MappingProxyTyp
 )
 """By class the methods whose baseline follows the meters of the rows themselves while a request runs, shipped first."""
 _AUTOMATIC = (BaselineMethod.AUTOMATIC, *(method for methods in OWN_METERS.values() for method in methods))
-LOADS = (ResourceClass.HVAC, ResourceClass.INDUSTRY)
 
 
 def _shipped() -> Mapping[ResourceClass, BaselineMethod]:

@@ -27,6 +27,12 @@ def test_a_column_has_one_value_a_row_in_the_order_of_the_fleet() -> None:
     assert NameplateColumns([]).p_max_kw.shape == (0,)
 
 
+def test_a_charger_without_a_floor_has_the_least_power_of_a_car() -> None:
+    stated, plain = resource(ResourceClass.EV, p_max_kw=11.0, floor_kw=3.96), resource(ResourceClass.EV, p_max_kw=11.0)
+    columns = NameplateColumns([stated, plain, resource(ResourceClass.V2G)])
+    assert columns.least_charging_kw.tolist() == pytest.approx([3.96, 4.14, 0.0])
+
+
 @pytest.mark.parametrize(
     ("kind", "stated_kw", "default_kw"),
     [
