@@ -49,6 +49,7 @@ def text(signature: object) -> str:
     return str(signature)
 
 
+@pytest.mark.process
 def test_of_several_processes_one_compiles(tmp_path: Path) -> None:
     (tmp_path / "kernels.py").write_text(KERNEL)
     places = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; "

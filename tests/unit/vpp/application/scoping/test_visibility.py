@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from fastapi import FastAPI
 
 from tests.story.town import BEGIN_S, INDEX, resting
 from vpp.api import deps
@@ -80,11 +82,16 @@ class Made:
     resources: tuple[Resource, ...]
     scope: Scope = EVERYTHING
 
-    async def get(self, path: str, **params: Any) -> httpx.Response:  # noqa: ANN401 - as httpx takes them
-        """Return the answer to a caller of the scope."""
+    @cached_property
+    def app(self) -> FastAPI:
+        """The application, whose callers have the scope of the moment."""
         app = http_application(self.service, self.service.plant)
         app.dependency_overrides[deps._scope] = lambda: self.scope
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://vpp") as client:
+        return app
+
+    async def get(self, path: str, **params: Any) -> httpx.Response:  # noqa: ANN401 - as httpx takes them
+        """Return the answer to a caller of the scope."""
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://vpp") as client:
             return await client.get(f"/api/v1/{path}", params=params)
 
     async def cycle(self) -> None:
