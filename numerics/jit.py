@@ -27,7 +27,7 @@ _IMPORTED = re.compile(rb"^from ([\w.]+) import ", re.MULTILINE)
 
 
 def njit(
-    *, cache: bool = True, nogil: bool = True, fastmath: bool = False, inline: bool = False
+    *, cache: bool = True, nogil: bool = True, fastmath: bool = False, inline: bool = False, fused: bool = False
 ) -> Callable[[Kernel], Kernel]:
     """Return a decorator that compiles a function of arrays and scalars to machine code on its first call.
 
@@ -35,11 +35,19 @@ def njit(
         cache: Keep the machine code on disk, so that the next process need not compile.
         nogil: Release the interpreter lock while the kernel runs, so that threads can share the work.
         fastmath: Allow reordering of floating-point sums; NaN and infinity must not be inputs then.
-        inline: Copy the body into its callers.
+        inline: Copy the body into its callers before they are compiled.
+        fused: Make its machine code part of its callers', for a kernel that is called often with many arrays: handing
+            them over costs more than its work.
     """
 
     def compiled(kernel: Kernel) -> Kernel:
-        compiler = numba.njit(cache=cache, nogil=nogil, fastmath=fastmath, inline="always" if inline else "never")
+        compiler = numba.njit(
+            cache=cache,
+            nogil=nogil,
+            fastmath=fastmath,
+            inline="always" if inline else "never",
+            forceinline=fused,
+        )
         settings: Any = numba.config
         before = settings.CACHE_DIR
         settings.CACHE_DIR = before or _cache_folder(Path(kernel.__code__.co_filename).parent)

@@ -118,7 +118,7 @@ def sweep(
         settle(node, tree, flows, pending)
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, fused=True)
 def _approach(
     node: int,
     tree: Tree,
@@ -139,7 +139,7 @@ def _approach(
         near.down[t] = prices.down[node, t] + r * (tree.least[node, t] - flows.node[node, t])
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, fused=True)
 def _leave(node: int, tree: Tree, flows: Flows, pending: Pending, near: Near) -> None:
     """Add the changes of the node's devices to the flows."""
     for t in range(len(near.moved)):

@@ -59,7 +59,7 @@ class Near(NamedTuple):
     moved: Floats
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, fused=True)
 def turn_cars(
     first: int,
     last: int,
@@ -95,7 +95,7 @@ def turn_cars(
         _changed(power, cell, r, begin, length, near, case)
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, fused=True)
 def turn_stores(
     first: int,
     last: int,
