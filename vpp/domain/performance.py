@@ -55,7 +55,13 @@ class Baseline:
     programme_sha256: str = ""
 
 
-_OWN = (BaselineMethod.SESSION, BaselineMethod.SESSION_COURSE, BaselineMethod.OWN_METER, BaselineMethod.ROOF_YIELD)
+_OWN = (
+    BaselineMethod.SESSION,
+    BaselineMethod.SESSION_COURSE,
+    BaselineMethod.OWN_METER,
+    BaselineMethod.ROOF_YIELD,
+    BaselineMethod.STORED_SCHEDULE,
+)
 
 
 def own_metered(baseline: Baseline) -> tuple[ResourceClass, ...]:

@@ -66,9 +66,11 @@ class BaselineMethod(StrEnum):
     (docs/adr/0045)."""
     ROOF_YIELD = "roof_yield"
     """Each roof as the roofs around it that have no command, in its own ratio to them (docs/adr/0050)."""
+    STORED_SCHEDULE = "stored_schedule"
+    """The schedule of each store, as far as its stored energy would have carried it (docs/adr/0051)."""
     AUTOMATIC = "automatic"
-    """The programme's; as shipped schedule for storage and V2G, sessions with their course for chargers, own meter for
-    buildings and plants, the yield of free roofs for roofs."""
+    """The programme's; as shipped stored schedule for storage and V2G, sessions with their course for chargers, own
+    meter for buildings and plants, the yield of free roofs for roofs."""
     SAME_TYPE_DAYS_SHIFT = "same_type_days_shift"
     MEAN_10_OF_10 = "mean_10_of_10"
     HIGH_4_OF_5 = "high_4_of_5"

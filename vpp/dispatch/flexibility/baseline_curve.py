@@ -8,10 +8,11 @@ from numerics.jit import njit
 from numerics.views import read_only
 from vpp.domain.performance import Baseline, own_metered
 from vpp.domain.request import BaselineMethod
-from vpp.domain.resource import LOADS, ResourceClass
+from vpp.domain.resource import LOADS, STORING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 
 _KEPT_COLUMNS = 4
+_SCHEDULES = (BaselineMethod.SCHEDULE, BaselineMethod.STORED_SCHEDULE)
 
 
 @njit()
@@ -38,6 +39,7 @@ class BaselineCurve:
             out of its total.
         shaped: Buildings and plants of the portfolio among them, which go on with this baseline's shape, ``(m,)``.
         roofs: Photovoltaics of the portfolio that go on as the roofs around them, ``(r,)``.
+        stores: Stores of the portfolio whose schedule counts as far as their energy would carry it, ``(s,)``.
         courses: Chargers of the portfolio whose sessions go on as others do, ``(k,)``.
     """
 
@@ -47,15 +49,20 @@ class BaselineCurve:
         known = len(baseline.power_kw)
         steps = np.zeros(len(portfolio), dtype=np.bool_)
         for name, method in baseline.methods.items():
-            if method is BaselineMethod.SCHEDULE and name in class_rows:
+            if method in _SCHEDULES and name in class_rows:
                 steps |= class_rows[name]
         self.steps = steps
-        self.own, loads = np.zeros(len(portfolio), dtype=np.bool_), np.zeros(len(portfolio), dtype=np.bool_)
+        self.own = np.zeros(len(portfolio), dtype=np.bool_)
+        loads, stores = np.zeros_like(self.own), np.zeros_like(self.own)
         for cls in own_metered(baseline):
             self.own |= class_rows[cls.value]
             if cls in LOADS:
                 loads |= class_rows[cls.value]
-        self.shaped = np.flatnonzero((portfolio & loads)[:known]).astype(np.int32)
+            elif cls in STORING:
+                stores |= class_rows[cls.value]
+        self.shaped, self.stores = (
+            np.flatnonzero((portfolio & rows)[:known]).astype(np.int32) for rows in (loads, stores)
+        )
         self.roofs = self.courses = np.zeros(0, dtype=np.int32)
         if baseline.methods.get(ResourceClass.PV.value) is BaselineMethod.ROOF_YIELD:
             self.roofs = np.flatnonzero((portfolio & class_rows[ResourceClass.PV.value])[:known]).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Undispatched power by the rows' own meters: charging sessions, and the loads of requests that are measured so."""
+"""Undispatched power by the rows' own meters: charging sessions, and what else the running requests measure so."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -15,6 +15,7 @@ from vpp.fleet.index import FleetIndex
 from vpp.state.counterfactual import SessionCounterfactual
 from vpp.state.load_counterfactual import LoadCounterfactual, load_rows
 from vpp.state.roof_counterfactual import RoofCounterfactual, roof_rows
+from vpp.state.store_counterfactual import StoreCounterfactual
 
 
 class OwnMeters:
@@ -26,7 +27,7 @@ class OwnMeters:
 
     def __init__(self, count: int) -> None:
         self._sessions, self._loads = SessionCounterfactual(count), LoadCounterfactual(count)
-        self._roofs = RoofCounterfactual(count)
+        self._roofs, self._stores = RoofCounterfactual(count), StoreCounterfactual(count)
         self._held, self._noted_kw = np.zeros(count, dtype=np.bool_), np.full(count, np.nan)
 
     def resize(self, count: int) -> None:
@@ -34,6 +35,7 @@ class OwnMeters:
         self._sessions.resize(count)
         self._loads.resize(count)
         self._roofs.resize(count)
+        self._stores.resize(count)
 
     def restore(
         self,
@@ -75,12 +77,13 @@ class OwnMeters:
         self._held, self._noted_kw = commanded, assigned.uncontrolled_kw
         self._loads.observe(state, held=commanded)
         self._roofs.observe(state, held=commanded | ~np.isnan(assigned.cap_kw))  # a capped roof shows no sun
+        self._stores.observe(state)
         return self._sessions.update(state, held=commanded, noted_kw=assigned.uncontrolled_kw)
 
     def follow(self, own_kw: FloatArray, state: FleetState, curves: Iterable[tuple[int, BaselineCurve | None]]) -> None:
-        """Add what loads and roofs of running requests would take now, and let commanded sessions take their course.
+        """Add what loads, roofs and stores of running requests would take now; commanded sessions take their course.
 
-        Both only where a request is measured so.
+        Each only where a request is measured so.
 
         Args:
             own_kw: As ``sessions_kw`` returned it for this snapshot; changed.
@@ -101,9 +104,12 @@ class OwnMeters:
             own_kw[roofs] = self._roofs.would_kw(
                 state, roofs, partial(curve.shape_kw, roofs), held=self._held, noted_kw=self._noted_kw
             )
-            running[rows] = running[roofs] = True
+            stores = curve.stores[~running[curve.stores]]
+            own_kw[stores] = self._stores.would_kw(state, stores, curve.some_kw(state.at_s, stores))
+            running[rows] = running[roofs] = running[stores] = True
         self._loads.end(running, held=self._held)
         self._roofs.end(running, held=self._held)
+        self._stores.end(running)
 
 
 def _ordered_by(rows: RowArray, source_of: Callable[[int], str], numbers: Mapping[str, int]) -> IntArray:

@@ -284,6 +284,12 @@ class _Computation:
             if counts.any():
                 methods[CLASSES[code].value] = OFFERED[int(np.argmax(counts))]
         own = {cls.value: method for cls, method in self.choice.own_meters(self.draft).items()}
+        # A store without a schedule has none that its energy could carry.
+        own = {
+            name: one
+            for name, one in own.items()
+            if one is not BaselineMethod.STORED_SCHEDULE or methods.get(name) is BaselineMethod.SCHEDULE
+        }
         return {name: own.get(name, method) for name, method in methods.items()}
 
     def _notes(

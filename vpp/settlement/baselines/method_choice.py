@@ -26,13 +26,13 @@ OFFERED = (
 """Methods that can be frozen at acceptance from meters and plans; a row's code is a position here."""
 SAME, BEFORE, SCHEDULED = range(3)
 _QUICK = (NoticeClass.FAST, NoticeClass.REALTIME, NoticeClass.SECOND)
-_STORES = dict.fromkeys(STORING, BaselineMethod.SCHEDULE)
 OWN_METERS: Mapping[ResourceClass, tuple[BaselineMethod, ...]] = MappingProxyType(
     {
         ResourceClass.EV: (BaselineMethod.SESSION_COURSE, BaselineMethod.SESSION),
         ResourceClass.HVAC: (BaselineMethod.OWN_METER,),
         ResourceClass.INDUSTRY: (BaselineMethod.OWN_METER,),
         ResourceClass.PV: (BaselineMethod.ROOF_YIELD,),
+        **dict.fromkeys(STORING, (BaselineMethod.STORED_SCHEDULE,)),
     }
 )
 """By class the methods whose baseline follows the meters of the rows themselves while a request runs, shipped first."""
@@ -40,7 +40,7 @@ _AUTOMATIC = (BaselineMethod.AUTOMATIC, *(method for methods in OWN_METERS.value
 
 
 def _shipped() -> Mapping[ResourceClass, BaselineMethod]:
-    return MappingProxyType(_STORES | {cls: own[0] for cls, own in OWN_METERS.items()})
+    return MappingProxyType({cls: own[0] for cls, own in OWN_METERS.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class MethodChoice:
         A request may name a method for all loads; storage and V2G keep the plan unless it names the meter before:
         an average of days would pay for arbitrage twice. What is frozen for rows that follow their own meters is
         same-type days: the expectation of a session or a roof, in quick notice classes the meter before, and the shape
-        of a load.
+        of a load; for stores their schedule.
         """
         if draft.baseline_method is BaselineMethod.METER_BEFORE:
             return np.full(len(index), BEFORE, dtype=np.uint8)
@@ -74,6 +74,7 @@ class MethodChoice:
         stand_in = BaselineMethod.METER_BEFORE if quick else BaselineMethod.SAME_TYPE_DAYS
         frozen = dict.fromkeys((*OWN_METERS[ResourceClass.EV], *OWN_METERS[ResourceClass.PV]), stand_in)
         frozen[BaselineMethod.OWN_METER] = BaselineMethod.SAME_TYPE_DAYS
+        frozen[BaselineMethod.STORED_SCHEDULE] = BaselineMethod.SCHEDULE
         by_class = [frozen.get(method, method) for method in map(self._chosen(draft).__getitem__, CLASSES)]
         return np.array([OFFERED.index(method) for method in by_class], dtype=np.uint8)[index.class_code]
 
@@ -95,4 +96,4 @@ class MethodChoice:
 
 
 SHIPPED = MethodChoice()
-"""Sessions for chargers, plans for storage and V2G, own meters for loads, free roofs for roofs."""
+"""Sessions for chargers, stored schedules for storage and V2G, own meters for loads, free roofs for roofs."""

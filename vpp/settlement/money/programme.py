@@ -34,7 +34,7 @@ class Programme:
     """
 
     name: str = "shanghai"
-    version: str = "3"
+    version: str = "4"
     source: str = "the city's recommended baseline; the classic 80/120 bands until its own are supplied"
     choice: MethodChoice = field(default_factory=MethodChoice)
     rules: BaselineRules = field(default_factory=BaselineRules)

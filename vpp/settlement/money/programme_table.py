@@ -65,11 +65,8 @@ def _methods(table: Mapping[str, Any], where: str) -> dict[ResourceClass, Baseli
     found: dict[ResourceClass, BaselineMethod] = {}
     for name, value in table.items():
         cls = _member(ResourceClass, name, where)
-        allowed: tuple[BaselineMethod, ...] = OFFERED
-        if cls in OWN_METERS:
-            allowed = (*OFFERED, *OWN_METERS[cls])
-        elif cls in STORING:
-            allowed = (BaselineMethod.SCHEDULE, BaselineMethod.METER_BEFORE)
+        frozen = (BaselineMethod.SCHEDULE, BaselineMethod.METER_BEFORE) if cls in STORING else OFFERED
+        allowed = (*frozen, *OWN_METERS.get(cls, ()))
         if value not in allowed:
             raise InputError(f"{where}.{name}", value, f"one of {', '.join(sorted(allowed))}")
         found[cls] = BaselineMethod(value)

@@ -25,8 +25,8 @@ BAR = 0.01
 """Bias and gaming gain that a default should not exceed."""
 _GIVEN = frozenset({Need.PLAN, Need.SESSIONS})
 NOT_JUDGED = (
-    "schedule: storage and V2G fall back to the plan itself; session, roof_yield: nothing is commanded here, so the"
-    " meter of each session or roof is its own truth, see settled against true in vpp simulate"
+    "schedule, stored_schedule: storage and V2G fall back to the plan itself; session, roof_yield: nothing is commanded"
+    " here, so the meter of each session or roof is its own truth, see settled against true in vpp simulate"
 )
 
 

@@ -249,11 +249,10 @@ def test_storage_and_v2g_follow_the_schedule_and_never_an_average() -> None:
             five_days(3), fleet(STORAGE, V2G, HVAC), draft(baseline_method=method), schedule=plan(-50.0, 7.0, 1.0)
         )
         assert result.power_kw[:, 3] == pytest.approx([-50.0, 7.0, 100.0])
-        assert result.methods == {
-            "storage": BaselineMethod.SCHEDULE,
-            "v2g": BaselineMethod.SCHEDULE,
-            "hvac": BaselineMethod.OWN_METER if method is BaselineMethod.AUTOMATIC else method,
-        }
+        shipped = method is BaselineMethod.AUTOMATIC
+        stores = BaselineMethod.STORED_SCHEDULE if shipped else BaselineMethod.SCHEDULE
+        loads = BaselineMethod.OWN_METER if shipped else method
+        assert result.methods == {"storage": stores, "v2g": stores, "hvac": loads}
 
 
 def test_a_schedule_that_ends_too_early_is_not_stretched() -> None:

@@ -13,12 +13,13 @@ from vpp.fleet.holidays import CHINA
 from vpp.settlement.baselines.called_hours import CalledHours
 from vpp.settlement.baselines.method_choice import MethodChoice
 
-EV, HVAC, INDUSTRY, STORAGE, PV = (
+EV, HVAC, INDUSTRY, STORAGE, PV, V2G = (
     ResourceClass.EV,
     ResourceClass.HVAC,
     ResourceClass.INDUSTRY,
     ResourceClass.STORAGE,
     ResourceClass.PV,
+    ResourceClass.V2G,
 )
 
 
@@ -88,12 +89,14 @@ def test_sessions_are_a_choice_like_any_other() -> None:
 
 
 def test_loads_follow_their_own_meters_by_programme_or_by_request() -> None:
-    plain, own = MethodChoice(), BaselineMethod.OWN_METER
+    plain, own, stored = MethodChoice(), BaselineMethod.OWN_METER, BaselineMethod.STORED_SCHEDULE
     assert plain.own_meters(draft())[HVAC] is own
     assert choice(BaselineMethod.MATCH_DAY).own_meters(draft()) == {
         EV: BaselineMethod.SESSION_COURSE,
         INDUSTRY: own,
         PV: BaselineMethod.ROOF_YIELD,
+        STORAGE: stored,
+        V2G: stored,
     }
     assert choice(BaselineMethod.MATCH_DAY).own_meters(draft(baseline_method=own))[HVAC] is own
     assert plain.own_meters(draft(baseline_method=BaselineMethod.SAME_TYPE_DAYS)) == {}
