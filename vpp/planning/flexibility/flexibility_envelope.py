@@ -5,6 +5,7 @@ have finished within the hold but is kept on its floor instead may count below 0
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,10 +16,18 @@ from vpp.fleet.index import CLASSES
 from vpp.planning.flexibility.flexibility_basis import EV, HVAC, INDUSTRY, STORAGE, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_kernels import Sums, move_loads, move_stores, raise_cars, shed_cars
 
-_NOT_NAMED = np.zeros((0, 0, 0))
+_NOT_NAMED, _UNBOUND = np.zeros((0, 0, 0)), np.zeros((0, 0))
 NEGLIGIBLE_KW = 1e-9
 _LEVELLINGS = 4
 """Rounds of filling up; each meets the energy that the weights of the last one leave."""
+
+
+class _StoreTerms(NamedTuple):
+    """What bounds batteries beside themselves: steps ahead, energy they may spend, whether net load is cut."""
+
+    ahead: int
+    spare_kwh: FloatArray
+    up: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +58,7 @@ def flexibility_envelope(
     named: bool = True,
     ahead: int = 0,
     level: BoolArray | None = None,
+    spare_kwh: FloatArray | None = None,
 ) -> FlexibilityEnvelope:
     """Return how far every group can be moved in ``direction`` over each window.
 
@@ -61,6 +71,8 @@ def flexibility_envelope(
         ahead: Steps after a window in which batteries must still be able to keep their schedule.
         level: Groups whose sum batteries make even over each window, shape ``(C,)``: they spend little where others
             and their own schedule leave much. Without, each gives the same share of its way all the time.
+        spare_kwh: Energy at the meter that every battery may spend at most in each window, at least 0, shape
+            ``(len(basis.stores.members.rows), W)``; all it has if not given.
     """
     sums = Sums.empty(len(basis.groups), first, length)
     result = FlexibilityEnvelope(
@@ -75,10 +87,11 @@ def flexibility_envelope(
     _move_loads(basis, result, up=up)
     if up:
         _add_newcomers(basis, sums)
+    terms = _StoreTerms(ahead, _UNBOUND if spare_kwh is None else spare_kwh, up)
     weight = np.ones(sums.potential_kw.shape[1:])
     if level is not None:
-        weight = _level(basis, sums, level, ahead, up=up)
-    _move_stores(basis, result, ahead, weight, up=up)
+        weight = _level(basis, sums, level, terms)
+    _move_stores(basis, result, weight, terms)
     return result
 
 
@@ -122,11 +135,11 @@ def _move_cars(basis: FlexibilityBasis, result: FlexibilityEnvelope, *, up: bool
     )
 
 
-def _level(basis: FlexibilityBasis, sums: Sums, chosen: BoolArray, ahead: int, *, up: bool) -> FloatArray:
+def _level(basis: FlexibilityBasis, sums: Sums, chosen: BoolArray, terms: _StoreTerms) -> FloatArray:
     """Return the weights with which batteries fill up what ``sums`` leave uneven, shape ``(W, J)``."""
     others = sums.mean_kw[chosen].sum(axis=0)
     weight: FloatArray = np.ones_like(others)
-    full = _given_kw(basis, sums, chosen, ahead, weight, up=up)
+    full = _given_kw(basis, sums, chosen, weight, terms)
     given = full
     for _ in range(_LEVELLINGS):
         for window, length in enumerate(sums.length.tolist()):
@@ -135,7 +148,7 @@ def _level(basis: FlexibilityBasis, sums: Sums, chosen: BoolArray, ahead: int, *
                 due, full[window, :length], out=np.ones(length), where=full[window, :length] > NEGLIGIBLE_KW
             )
             weight[window, :length] = rate / max(float(rate.max(initial=0.0)), NEGLIGIBLE_KW)
-        given = _given_kw(basis, sums, chosen, ahead, weight, up=up)
+        given = _given_kw(basis, sums, chosen, weight, terms)
     return weight
 
 
@@ -150,7 +163,7 @@ def _filled(others: FloatArray, amount: float) -> FloatArray:
 
 
 def _given_kw(
-    basis: FlexibilityBasis, sums: Sums, chosen: BoolArray, ahead: int, weight: FloatArray, *, up: bool
+    basis: FlexibilityBasis, sums: Sums, chosen: BoolArray, weight: FloatArray, terms: _StoreTerms
 ) -> FloatArray:
     """Return what the batteries of the chosen groups give with these weights, shape ``(W, J)``."""
     # Two groups are enough: those chosen, and all others.
@@ -159,7 +172,7 @@ def _given_kw(
     nothing = np.zeros((len(basis.cars.members.rows), 0))
     trial = FlexibilityEnvelope(sums=alone, lost_kw=_NOT_NAMED, cars_kw=nothing, stores_kw=stores, loads_kw=nothing)
     place = np.where(chosen[basis.stores.members.group], 0, 1).astype(np.int64)
-    _move_stores(basis, trial, ahead, weight, up=up, group=place)
+    _move_stores(basis, trial, weight, terms, group=place)
     given: FloatArray = alone.mean_kw[0]
     return given
 
@@ -167,14 +180,13 @@ def _given_kw(
 def _move_stores(
     basis: FlexibilityBasis,
     result: FlexibilityEnvelope,
-    ahead: int,
     weight: FloatArray,
+    terms: _StoreTerms,
     *,
-    up: bool,
     group: IntArray | None = None,
 ) -> None:
     """Move batteries; their groups are the basis' unless given, shape ``(len(basis.stores.members.rows),)``."""
-    stores, sums = basis.stores, result.sums
+    stores, sums, (ahead, spare_kwh, up) = basis.stores, result.sums, terms
     move_stores(
         (stores.schedule.power_kw, stores.schedule.spread_kw, stores.schedule.stored_kwh),
         (
@@ -198,6 +210,7 @@ def _move_stores(
         (sums.first, sums.length),
         ahead,
         weight,
+        spare_kwh,
         sums.arrays,
         sums.ramp_kw_per_min,
         result.lost_kw,

@@ -208,6 +208,7 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
     windows: tuple[IntArray, IntArray],
     ahead: int,
     weight: FloatArray,
+    spare_kwh: FloatArray,
     sums: tuple[FloatArray, FloatArray, FloatArray],
     ramp: FloatArray,
     lost: FloatArray,
@@ -227,6 +228,8 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
         windows: First step and length.
         ahead: Steps after a window in which the schedule must still be kept with what is left.
         weight: How far of the way they go in each interval when energy does not bind, 0 to 1, shape ``(W, J)``.
+        spare_kwh: Energy at the meter that they may spend at most in each window, shape ``(k, W)``; ``(0, 0)`` where
+            nothing bounds it.
         sums: See ``Sums.arrays``.
         ramp: See ``Sums``.
         lost: What energy or space keeps back, by group, shape as the sums; ``(0, 0, 0)`` where not asked for.
@@ -257,6 +260,8 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
                     budget = max(stored[i, a + j] - bound, 0.0) * efficiency[i]
                 else:
                     budget = max(bound - stored[i, a + j], 0.0) / efficiency[i]
+                if len(spare_kwh):
+                    budget = min(budget, spare_kwh[i, w])
                 if used > 0.0:
                     share = min(share, budget / used)
             total = 0.0

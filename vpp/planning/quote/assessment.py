@@ -14,6 +14,7 @@ from vpp.planning.flexibility.error_law import ErrorLaws, NormalLaws
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import FlexibilityEnvelope, flexibility_envelope
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy, Window
+from vpp.planning.flexibility.promised_energy import spare_energy_kwh
 from vpp.planning.quote.rebound import WATCH_STEPS, Rebound, fractions, rebound_of
 
 NAMED_LIMIT_KW = 0.5
@@ -22,8 +23,9 @@ _LEAST_PARTIAL_RATIO = 0.1
 _REBOUND_TRIALS = 20
 _LEAST_SIGMA_KW = 1e-9
 
-Envelopes = dict[tuple[Direction, Window, int, str], FlexibilityEnvelope]
-"""Envelopes by direction, window, steps ahead and area; valid for every target and cap on the same basis."""
+Envelopes = dict[tuple[Direction, Window, int, str, bytes], FlexibilityEnvelope]
+"""Envelopes by direction, window, steps ahead, area and promises at other hours; valid for every target and cap on the
+same basis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +110,9 @@ class Assessor:
         """Return what a window can deliver, and the greatest power whose rebound stays under the cap."""
         # Under a rebound cap batteries keep what their schedule needs after the hold: missing it would be rebound.
         ahead = 0 if draft.rebound_cap_kw is None else WATCH_STEPS
-        place = draft.direction, window, ahead, draft.area
+        place = draft.direction, window, ahead, draft.area, self._elsewhere(window)
         if place not in self.envelopes:
-            first, length = np.array([window.first]), np.array([len(window)])
-            self.envelopes[place] = flexibility_envelope(
-                self.basis, draft.direction, first, length, ahead=ahead, level=self.chosen
-            )
+            self.envelopes[place] = self._envelope(draft.direction, window, ahead)
         found = deliverable(
             self.basis,
             direction=draft.direction,
@@ -132,6 +131,25 @@ class Assessor:
             most_kw = self._most_under(draft.rebound_cap_kw, found, rebound)
         self.windows[window] = found, most_kw
         return found, most_kw
+
+    def _elsewhere(self, window: Window) -> bytes:
+        """Return what is promised at other hours, as part of a key; empty where nothing is."""
+        beside = self.committed_kw.copy()
+        beside[window.steps] = 0.0
+        return beside.tobytes() if beside.any() else b""
+
+    def _envelope(self, direction: Direction, window: Window, ahead: int) -> FlexibilityEnvelope:
+        """Return the envelope of one window, beside what is promised at other hours."""
+        spare_kwh = spare_energy_kwh(self.basis, direction, window, chosen=self.chosen, committed_kw=self.committed_kw)
+        return flexibility_envelope(
+            self.basis,
+            direction,
+            np.array([window.first]),
+            np.array([len(window)]),
+            ahead=ahead,
+            level=self.chosen,
+            spare_kwh=None if spare_kwh is None else spare_kwh[:, None],
+        )
 
     def _most_under(self, cap_kw: float, found: Deliverable, rebound: Rebound) -> float:
         """Return the greatest power whose rebound stays under ``cap_kw``; infinite where all of it does."""

@@ -9,16 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vpp.domain.request import Direction
-from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.telemetry import BoolArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from vpp.fleet.calendar import day_number, day_start_s, local_hour
-from vpp.planning.flexibility.deliverable import correlated_variance
-from vpp.planning.flexibility.error_law import Z10
-from vpp.planning.flexibility.flexibility_basis import STORAGE, V2G, FlexibilityBasis
-from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
-from vpp.planning.flexibility.transformer_headroom import limited_by_feeders
+from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
+from vpp.planning.flexibility.promised_energy import others_p10_kw
 from vpp.planning.reserve.demand import ReserveBlock, ReserveDemand, blocks_of
 
 
@@ -174,22 +170,6 @@ def _round_trip(basis: FlexibilityBasis) -> float:
     weight = np.where(stores.departures.car > 0.0, 0.0, stores.limits.capacity_kwh)
     whole = float(weight.sum())
     return float((weight * stores.limits.efficiency**2).sum()) / whole if whole > 0.0 else 1.0
-
-
-def others_p10_kw(basis: FlexibilityBasis, first: int, last: int) -> FloatArray:
-    """Return the p10 of the cut by all rows but storage and V2G, shape ``(last - first,)``."""
-    begin, length = np.array([first]), np.array([last - first])
-    found = flexibility_envelope(basis, Direction.UP, begin, length, named=False)
-    others = ~np.isin(basis.groups.class_code, (STORAGE, V2G))
-    share = limited_by_feeders(
-        basis, Direction.UP, begin, np.where(others[:, None, None], found.sums.potential_kw, 0.0)
-    ).share
-    scale = share[basis.groups.node, 0] * others[:, None]
-    mean = found.sums.mean_kw[:, 0] * scale
-    total = mean.sum(axis=0)
-    variance = (found.sums.variance[:, 0] * scale**2).sum(axis=0) + correlated_variance(basis, mean)
-    variance += (basis.inputs.policy.common_error_ratio * total) ** 2
-    return np.asarray(np.maximum(total - Z10 * np.sqrt(variance), 0.0))
 
 
 def reserve_hours(windows: Sequence[ReserveWindow], grid: TimeGrid) -> BoolArray:
