@@ -109,6 +109,7 @@ class Quoter:
             rows &= fitted_flags(self._portfolios[request_id], len(state))  # the enlisted rows, and no others
         beside = self._engine.book.overlapping(request_id) if besides else ()
         aside = {request_id, *(other.id for other in beside)}
+        committed_kw, called_kw = self._promised_kw(draft, load_forecast, aside)
         ask = partial(
             QuoteCache.quote,
             draft=draft,
@@ -116,7 +117,8 @@ class Quoter:
             forecast=load_forecast,
             schedule=schedule,
             delivery_ratio=partial(self.delivery_ratio, state),
-            committed_kw=self._committed_kw(draft, load_forecast, aside),
+            committed_kw=committed_kw,
+            called_kw=called_kw,
             now=instant(state.at_s),
             valid_s=self._valid_s,
             score=partial(self.regulation_score, state),
@@ -173,19 +175,23 @@ class Quoter:
         known = kept.windows > 0 and math.isfinite(kept.ratio[0])
         return replace(answer, kept_ratio=kept.ratio[0] if known else None, kept_windows=kept.windows)
 
-    def _committed_kw(self, draft: RequestDraft, load_forecast: Forecast, aside: Collection[str]) -> FloatArray:
-        """Return power committed to overlapping requests of the same direction, kW, shape ``(grid.count,)``.
+    def _promised_kw(
+        self, draft: RequestDraft, load_forecast: Forecast, aside: Collection[str]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return power committed to other requests of the area and direction, and the part of it that takes energy.
 
-        Regulation is committed in both directions; what a drill holds is there for a call. Requests set ``aside`` do
-        not count.
+        Regulation is committed in both directions and takes about as much energy as it gives; what a drill holds is
+        there for a call. Requests set ``aside`` do not count. In kW by forecast step, shape ``(grid.count,)`` each.
         """
         starts_s = load_forecast.grid.starts_s()
-        total = np.zeros(load_forecast.grid.count)
+        committed_kw, called_kw = np.zeros(len(starts_s)), np.zeros(len(starts_s))
         for other in self._engine.book.running(self._picture.clock.now_s()):
             if other.id in aside or (other.draft.is_drill and not draft.is_drill):
                 continue
             both = Product.REGULATION in (other.draft.product, draft.product)
             if (both or other.draft.direction is draft.direction) and areas_overlap(other.draft.area, draft.area):
                 timetable = self._engine.book.timetable(other.id)
-                total += np.array([timetable.target_at(at_s) for at_s in starts_s])
-        return total
+                power_kw = np.array([timetable.target_at(at_s) for at_s in starts_s])
+                committed_kw += power_kw
+                called_kw += 0.0 if other.draft.product is Product.REGULATION else power_kw
+        return committed_kw, called_kw

@@ -17,21 +17,21 @@ from vpp.planning.flexibility.flexibility_inputs import Window
 from vpp.planning.flexibility.transformer_headroom import limited_by_feeders
 
 
-def promised_elsewhere(committed_kw: FloatArray, window: Window) -> tuple[Window, ...]:
+def promised_elsewhere(called_kw: FloatArray, window: Window) -> tuple[Window, ...]:
     """Return the runs of steps outside ``window`` in which power is promised.
 
     Args:
-        committed_kw: Promised power by step of the grid, shape ``(grid.count,)``.
+        called_kw: Power promised to calls by step of the grid, shape ``(grid.count,)``.
         window: Steps that are asked for.
     """
-    promised = committed_kw > 0.0
+    promised = called_kw > 0.0
     promised[window.steps] = False
     edges = np.flatnonzero(np.diff(promised.astype(np.int8), prepend=0, append=0))
     return tuple(Window(first=int(first), last=int(last)) for first, last in edges.reshape(-1, 2))
 
 
 def spare_energy_kwh(
-    basis: FlexibilityBasis, direction: Direction, window: Window, *, chosen: BoolArray, committed_kw: FloatArray
+    basis: FlexibilityBasis, direction: Direction, window: Window, *, chosen: BoolArray, called_kw: FloatArray
 ) -> FloatArray | None:
     """Return what every store can spend in a window beside the promises at other hours; ``None`` where there are none.
 
@@ -40,15 +40,15 @@ def spare_energy_kwh(
         direction: Cut or raise, of the promises as well.
         window: Steps that are asked for.
         chosen: Groups of the area, shape ``(C,)``.
-        committed_kw: Promised power by step of the basis' grid, shape ``(grid.count,)``.
+        called_kw: Power promised to calls by step of the basis' grid, shape ``(grid.count,)``.
 
     Returns:
         Energy at the meter, at least 0, shape ``(len(basis.stores.members.rows),)``.
     """
-    runs = promised_elsewhere(committed_kw, window)
+    runs = promised_elsewhere(called_kw, window)
     if not runs:
         return None
-    owed_kwh = sum(_owed_kwh(basis, direction, run, chosen, committed_kw[run.steps]) for run in runs)
+    owed_kwh = sum(_owed_kwh(basis, direction, run, chosen, called_kw[run.steps]) for run in runs)
     steps = np.r_[window.steps, *(run.steps for run in runs if run.first >= window.last)]
     return np.asarray(np.maximum(_room_kwh(basis, direction, steps) - owed_kwh, 0.0))
 

@@ -58,6 +58,7 @@ class Assessor:
         basis: Basis of the fleet.
         chosen: Groups of the draft's area, shape ``(C,)``.
         committed_kw: Already promised to others by step of the inputs, shape ``(grid.count,)``.
+        called_kw: The part of it that takes energy: all but regulation, likewise.
         price: Price of a moved kWh by class, shape ``(classes,)``.
         merit: Merit order key of every class, lower first, shape ``(classes,)``.
         now: Moment of the quote.
@@ -68,6 +69,7 @@ class Assessor:
     basis: FlexibilityBasis
     chosen: BoolArray
     committed_kw: FloatArray
+    called_kw: FloatArray
     price: FloatArray
     merit: FloatArray
     now: datetime
@@ -134,13 +136,13 @@ class Assessor:
 
     def _elsewhere(self, window: Window) -> bytes:
         """Return what is promised at other hours, as part of a key; empty where nothing is."""
-        beside = self.committed_kw.copy()
+        beside = self.called_kw.copy()
         beside[window.steps] = 0.0
         return beside.tobytes() if beside.any() else b""
 
     def _envelope(self, direction: Direction, window: Window, ahead: int) -> FlexibilityEnvelope:
         """Return the envelope of one window, beside what is promised at other hours."""
-        spare_kwh = spare_energy_kwh(self.basis, direction, window, chosen=self.chosen, committed_kw=self.committed_kw)
+        spare_kwh = spare_energy_kwh(self.basis, direction, window, chosen=self.chosen, called_kw=self.called_kw)
         return flexibility_envelope(
             self.basis,
             direction,

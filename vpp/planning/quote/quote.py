@@ -74,6 +74,7 @@ def quote_on(
     *,
     committed_kw: FloatArray,
     now: datetime,
+    called_kw: FloatArray | None = None,
     valid_s: float = VALID_S,
     prices: ClassPrices | None = None,
     envelopes: Envelopes | None = None,
@@ -87,6 +88,7 @@ def quote_on(
         draft: What is asked.
         committed_kw: See ``quote``.
         now: Moment of the quote.
+        called_kw: The part of it that takes energy, so that stores have less at other hours; none if not given.
         valid_s: How long it holds.
         prices: What it costs.
         envelopes: Envelopes of this basis that were computed before; new ones are added.
@@ -100,6 +102,7 @@ def quote_on(
         basis=basis,
         chosen=basis.groups.inside(index.in_area(draft.area)),
         committed_kw=committed_kw,
+        called_kw=np.zeros_like(committed_kw) if called_kw is None else called_kw,
         price=price,
         merit=merit_key(price, index, capped=draft.rebound_cap_kw is not None),
         now=now,

@@ -95,6 +95,7 @@ class QuoteCache:
         delivery_ratio: Callable[[], FloatArray],
         committed_kw: FloatArray,
         now: datetime,
+        called_kw: FloatArray | None = None,
         valid_s: float = VALID_S,
         eligible: BoolArray | None = None,
         score: Callable[[], FloatArray] | None = None,
@@ -109,6 +110,7 @@ class QuoteCache:
             delivery_ratio: Returns each row's chance to follow a command; called only when the basis is gathered anew.
             committed_kw: Already promised by forecast step.
             now: Moment of the quote.
+            called_kw: The part of it that takes energy; see `vpp.planning.quote.quote.quote_on`.
             valid_s: How long it holds.
             eligible: Rows that acceptance would enlist, shape ``(n_resources,)``; all that are usable if not given.
             score: Returns the score each row is expected to have under a regulation signal; called only for one.
@@ -134,6 +136,7 @@ class QuoteCache:
             draft,
             committed_kw=committed_kw,
             now=now,
+            called_kw=called_kw,
             valid_s=valid_s,
             prices=self._prices,
             envelopes=envelopes,

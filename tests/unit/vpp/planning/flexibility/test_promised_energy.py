@@ -16,13 +16,13 @@ ALL = np.ones(len(basis().groups), dtype=np.bool_)
 
 
 def promised(steps: slice, power_kw: float) -> FloatArray:
-    committed_kw = np.zeros(basis().inputs.grid.count)
-    committed_kw[steps] = power_kw
-    return committed_kw
+    called_kw = np.zeros(basis().inputs.grid.count)
+    called_kw[steps] = power_kw
+    return called_kw
 
 
-def spare(committed_kw: FloatArray, direction: Direction = Direction.UP) -> FloatArray | None:
-    return spare_energy_kwh(basis(), direction, ASKED, chosen=ALL, committed_kw=committed_kw)
+def spare(called_kw: FloatArray, direction: Direction = Direction.UP) -> FloatArray | None:
+    return spare_energy_kwh(basis(), direction, ASKED, chosen=ALL, called_kw=called_kw)
 
 
 def stores_kw(direction: Direction, window: Window, spare_kwh: FloatArray | None = None) -> FloatArray:
@@ -38,8 +38,8 @@ def stores_kw(direction: Direction, window: Window, spare_kwh: FloatArray | None
 
 
 def test_promises_at_the_same_hours_are_no_others_and_one_that_goes_on_is_cut() -> None:
-    committed_kw = promised(slice(10, 14), 5.0) + promised(EARLIER, 3.0)
-    assert promised_elsewhere(committed_kw, ASKED) == (Window(first=2, last=6), Window(first=12, last=14))
+    called_kw = promised(slice(10, 14), 5.0) + promised(EARLIER, 3.0)
+    assert promised_elsewhere(called_kw, ASKED) == (Window(first=2, last=6), Window(first=12, last=14))
     assert promised_elsewhere(promised(ASKED.steps, 5.0), ASKED) == ()
     assert spare(promised(ASKED.steps, 5.0)) is None
 
