@@ -27,6 +27,7 @@ from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.lab.simulate.ordinary import OrdinaryPlans
+from vpp.lab.simulate.rejoining import Rejoining
 from vpp.lab.twin.charging_sessions import PROMISED_SHARE
 from vpp.lab.twin.connection_points import ConnectionPoints
 from vpp.lab.twin.environment.world_file import KIND_WORLD, World
@@ -148,6 +149,7 @@ class VirtualCity:
         self.service: Service
         self.cpu = CpuMeter()
         self.connection_points = ConnectionPoints(twin)
+        self._rejoining = Rejoining(twin)
         self._memory = memory
         self._observer = observer
         self._tariff = tariff
@@ -271,6 +273,7 @@ class VirtualCity:
         await self._tick_until(self.clock.now_s() + (self.settings.cycle_s if seconds is None else seconds))
         with self.cpu.of("cycle"):
             await self.service.fast.cycle()
+        self._rejoining.follow(self.service.core.engine.book.running(self.clock.now_s()))
         if self._ordinary is not None:
             with self.cpu.of("ordinary"):
                 self._ordinary.apply(self.service.inputs.latest())

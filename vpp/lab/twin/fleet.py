@@ -178,6 +178,10 @@ class Twin:
         """Return and forget the plug events since the last call; at first, all cars that are plugged in."""
         return self.sessions.take_events().events()
 
+    def rejoin(self) -> None:
+        """Let the prepared world go on from the actual one."""
+        self.devices.rejoin()
+
     def drop(self, rows: RowArray) -> None:
         """Cut the links of ``rows`` until ``restore``."""
         self.faults.drop(rows)

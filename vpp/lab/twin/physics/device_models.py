@@ -11,7 +11,7 @@ from vpp.lab.twin.physics.charging import Chargers, V2gChargers
 from vpp.lab.twin.physics.loads import Loads
 from vpp.lab.twin.physics.scenarios import Conditions
 from vpp.lab.twin.physics.stationary import Batteries, Inverters
-from vpp.lab.twin.worlds import ACTUAL, ORDINARY, STORE_WORLDS, WORLDS
+from vpp.lab.twin.worlds import ACTUAL, ORDINARY, PREPARED, STORE_WORLDS, WORLDS
 
 
 class Capability(NamedTuple):
@@ -110,6 +110,11 @@ class DeviceModels:
         batteries_kw = self.batteries.step(asked, default, step_s)
         self.power_kw[:, v2g], self.power_kw[:, batteries] = cars_kw[:WORLDS], batteries_kw[:WORLDS]
         self.ordinary_kw = np.concatenate((cars_kw[ORDINARY], batteries_kw[ORDINARY]))
+
+    def rejoin(self) -> None:
+        """Let batteries and loads of the prepared world go on from the actual one; cars keep what each world gave."""
+        self.batteries.soc[PREPARED] = self.batteries.soc[ACTUAL]
+        self.loads.rejoin()
 
     def capability(self) -> Capability:
         """Return what the devices' controllers report in the actual world."""

@@ -6,7 +6,7 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.index import CLASSES, FleetIndex
-from vpp.lab.twin.worlds import WORLDS
+from vpp.lab.twin.worlds import ACTUAL, PREPARED, WORLDS
 
 HVAC_KW = 900.0
 """Chiller load of one building on the design day."""
@@ -129,6 +129,11 @@ class Loads:
         """
         cut_kw = self._cut_kw(self.base_kw)[0]
         return (self.base_kw - cut_kw) * self._estimate, self._p_max_kw
+
+    def rejoin(self) -> None:
+        """Let the prepared world go on from the actual one: deviation, heat deferred, time in a deep cut."""
+        for state in (self.deviation_kw, self.deferred_kwh, self._deep_s):
+            state[PREPARED] = state[ACTUAL]
 
     def _cut_kw(self, base_kw: FloatArray) -> FloatArray:
         depth = np.where(self.hvac, np.where(self._deep_s < DEEP_S, DEEP_CUT, LONG_CUT), PLANT_CUT)

@@ -10,7 +10,7 @@ from vpp.lab.twin.physics.device_models import DeviceModels
 from vpp.lab.twin.physics.scenarios import Conditions
 from vpp.lab.twin.physics.weather import Weather
 from vpp.lab.twin.population.presets import demo_fleet
-from vpp.lab.twin.worlds import ACTUAL, PREPARED
+from vpp.lab.twin.worlds import ACTUAL, ORDINARY, PREPARED
 
 FLEET = demo_fleet(stations=6, inverters=4, batteries=4, v2g=2, sites=4)
 NOON_S = 1_752_638_400.0
@@ -67,3 +67,17 @@ def test_capability_has_bounds_for_all_and_a_state_of_charge_for_stores(fleet: F
     assert (found.p_min_kw <= found.p_max_kw).all()
     assert (found.p_max_kw[fleet.is_class(ResourceClass.PV)] == 0.0).all()
     assert found.p_max_kw[stores] == pytest.approx(fleet.nameplate.p_max_kw[stores])
+
+
+def test_the_prepared_world_goes_on_from_the_actual_one_when_they_rejoin() -> None:
+    asked = np.full((2, len(FLEET)), np.nan)
+    asked[ACTUAL, FLEET.is_class(ResourceClass.STORAGE)] = -40.0
+    asked[ACTUAL, FLEET.is_class(ResourceClass.HVAC)] = 0.0
+    models, _ = stepped(FLEET, asked, steps=120)
+    batteries, loads = models.batteries, models.loads
+    assert (batteries.soc[ACTUAL] < batteries.soc[PREPARED]).all()
+    assert (loads.deferred_kwh[ACTUAL] - loads.deferred_kwh[PREPARED]).max() > 0.0
+    models.rejoin()
+    for state in (batteries.soc, loads.deviation_kw, loads.deferred_kwh):
+        assert state[PREPARED].tolist() == state[ACTUAL].tolist()
+    assert not np.array_equal(batteries.soc[ORDINARY], batteries.soc[PREPARED])
