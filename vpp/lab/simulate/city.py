@@ -26,8 +26,8 @@ from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
-from vpp.lab.simulate.ordinary import OrdinaryPlans
-from vpp.lab.simulate.rejoining import Rejoining
+from vpp.lab.simulate.worlds.ordinary import OrdinaryPlans
+from vpp.lab.simulate.worlds.rejoining import Rejoining
 from vpp.lab.twin.charging_sessions import PROMISED_SHARE
 from vpp.lab.twin.connection_points import ConnectionPoints
 from vpp.lab.twin.environment.world_file import KIND_WORLD, World

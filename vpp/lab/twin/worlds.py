@@ -2,7 +2,7 @@
 
 ``ACTUAL`` has the service's commands. ``PREPARED`` has its default values and no dispatch: a city whose stores stand
 ready for a call that never comes, and what the settlement's baseline estimates; at the begin of each call it rejoins
-the actual one (`vpp.lab.simulate.rejoining`). ``ORDINARY`` is the same city with the
+the actual one (`vpp.lab.simulate.worlds.rejoining`). ``ORDINARY`` is the same city with the
 same service and prices but no reserve held and no request: its stores follow plans of their own. No default but that of
 a store follows a plan, so everything else is in the ordinary world what it is in the prepared one, and only stores are
 stepped three times.

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from vpp.domain.request import RequestState
-from vpp.lab.simulate.rejoining import Rejoining
+from vpp.lab.simulate.worlds.rejoining import Rejoining
 
 RAMPING, HOLDING, RELEASING = RequestState.RAMPING, RequestState.HOLDING, RequestState.RELEASING
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vpp.bootstrap.parts.policies import planning_policy
 from vpp.lab.simulate.city import virtual_settings
-from vpp.lab.simulate.ordinary import ordinary_policy
+from vpp.lab.simulate.worlds.ordinary import ordinary_policy
 
 
 def test_the_ordinary_world_holds_no_reserve_and_keeps_nothing_free(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Worlds of a simulation beside the actual one: the ordinary one's plans, and where the prepared one rejoins."""
