@@ -32,3 +32,23 @@ def test_a_roof_that_is_held_to_a_cap_does_not_dim_the_others() -> None:
     own_kw = meters.sessions_kw(later, held, commanded=called)
     meters.follow(own_kw, later, [(0, curve)])
     assert own_kw[called] == pytest.approx(state.power_kw[called])
+
+
+@pytest.mark.parametrize(("soc", "would_kw"), [(1.0, 0.0), (0.5, 20.0)])
+def test_a_store_counts_with_its_schedule_as_far_as_it_has_room(soc: float, would_kw: float) -> None:
+    plant = Plant(fleet(), noise=0.0)
+    index, state = plant.index, plant.state()
+    stores = index.is_class(ResourceClass.STORAGE)
+    frozen = Bench(plant).baseline()
+    frozen = replace(
+        frozen,
+        power_kw=np.where(stores[:, None], 20.0, frozen.power_kw),
+        methods=frozen.methods | {"storage": BaselineMethod.STORED_SCHEDULE},
+    )
+    curve = BaselineCurve(frozen, stores, class_rows(index))
+    meters, assigned = OwnMeters(len(index)), Assignments(len(index)).columns
+    state = replace(state, soc=np.where(stores, soc, state.soc))
+    own_kw = meters.sessions_kw(state, assigned, commanded=stores)
+    meters.follow(own_kw, state, [(0, curve)])
+    assert own_kw[stores] == pytest.approx(would_kw)
+    assert curve.total_kw(state.at_s) == pytest.approx(0.0), "what rows count with themselves is no part of the sum"
