@@ -2,8 +2,8 @@
 
 A schedule is frozen up to a day before it is measured against. By then a store may be fuller or emptier than it
 assumed: one that was to charge and is full would not have charged. So from the moment a request first measures a store
-its energy is followed as if nobody had dispatched it, and the schedule counts as far as that energy has room. A car
-that is gone takes nothing. See docs/adr/0051.
+its energy is followed as if nobody had dispatched it, and the schedule counts as far as that energy has room. What is
+not known bounds nothing. See docs/adr/0051.
 """
 
 import numpy as np
@@ -36,6 +36,10 @@ class StoreCounterfactual:
         self._would_kw = np.append(self._would_kw, np.zeros(more))
         self._measured = np.append(self._measured, np.zeros(more, dtype=np.bool_))
 
+    def restore(self, rows: RowArray) -> None:
+        """Take stores as measured before a restart: what they had then is not known, and calls have moved it since."""
+        self._stored_kwh[rows], self._measured[rows] = np.nan, True
+
     def observe(self, state: FleetState) -> None:
         """Store what the time since the last snapshot would have brought; forget cars that left."""
         elapsed_h, self._at_s = (state.at_s - self._at_s) / SECONDS_PER_HOUR, state.at_s
@@ -50,7 +54,8 @@ class StoreCounterfactual:
     def would_kw(self, state: FleetState, rows: RowArray, scheduled_kw: FloatArray) -> FloatArray:
         """Return what some stores of a request would take now, shape ``(len(rows),)``.
 
-        A store whose state of charge was not known when it was first measured counts at its schedule.
+        A store whose state of charge was not known when it was first measured counts at its schedule, and so does one
+        that a call had ordered before a restart.
 
         Args:
             state: The snapshot.
@@ -67,13 +72,13 @@ class StoreCounterfactual:
         # An unknown charge bounds nothing.
         most_kw = np.nan_to_num(room_kwh / (efficiency * _LAST_H), nan=np.inf)
         least_kw = -np.nan_to_num(left_kwh * efficiency / _LAST_H, nan=np.inf)
-        would_kw = np.where(_gone(state, rows), 0.0, np.clip(scheduled_kw, least_kw, most_kw))
+        would_kw = np.clip(scheduled_kw, least_kw, most_kw)
         self._would_kw[rows] = np.nan_to_num(would_kw)
         return np.asarray(would_kw)
 
-    def end(self, running: BoolArray) -> None:
-        """Forget the stores that no running request measures, shape ``(n_resources,)``."""
-        self._measured &= running
+    def end(self, measured: BoolArray) -> None:
+        """Forget the stores that no running request measures and none holds, shape ``(n_resources,)``."""
+        self._measured &= measured
 
 
 def _gone(state: FleetState, rows: RowArray) -> BoolArray:

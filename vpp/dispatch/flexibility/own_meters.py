@@ -9,6 +9,7 @@ from numerics.arrays import IntArray
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.dispatch.rows.assignments import NOBODY, AssignmentColumns
 from vpp.dispatch.rows.command_columns import InForceColumns
+from vpp.domain.resource import STORING
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
@@ -47,7 +48,7 @@ class OwnMeters:
         lease_s: FloatArray,
         at_s: float,
     ) -> None:
-        """Let loads and roofs that running requests have ordered go on from what was noted with their last value.
+        """Let what running requests have ordered go on: loads and roofs from what was noted with their last value.
 
         Args:
             index: The fleet.
@@ -60,6 +61,8 @@ class OwnMeters:
         noted = np.isfinite(held.uncontrolled_kw)
         roofs, rows = (every[noted[every]] for every in (roof_rows(index), load_rows(index)))
         self._roofs.restore(roofs[_ordered_by(roofs, source_of, numbers) != NOBODY])
+        stores = index.rows_of(*STORING)
+        self._stores.restore(stores[_ordered_by(stores, source_of, numbers) != NOBODY])
         number = _ordered_by(rows, source_of, numbers)
         rows, number = rows[number != NOBODY], number[number != NOBODY]
         sent_s = np.maximum(held.limited_s[rows] - lease_s[rows], held.released_s[rows])
@@ -109,7 +112,7 @@ class OwnMeters:
             running[rows] = running[roofs] = running[stores] = True
         self._loads.end(running, held=self._held)
         self._roofs.end(running, held=self._held)
-        self._stores.end(running)
+        self._stores.end(running | self._held)
 
 
 def _ordered_by(rows: RowArray, source_of: Callable[[int], str], numbers: Mapping[str, int]) -> IntArray:

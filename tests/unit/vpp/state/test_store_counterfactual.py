@@ -83,16 +83,15 @@ def test_a_schedule_ends_when_its_energy_is_used_up() -> None:
     assert charged[-1] == pytest.approx(0.0, abs=0.1)
 
 
-def test_a_car_that_left_takes_nothing_and_the_next_one_begins_anew() -> None:
-    counterfactual = StoreCounterfactual(2)
-    scheduled_kw = np.full(2, 30.0)
+def test_a_car_that_left_bounds_nothing_and_the_next_one_begins_anew() -> None:
+    counterfactual, scheduled_kw = StoreCounterfactual(2), np.full(2, 30.0)
     assert counterfactual.would_kw(stores(0.9), ROWS, scheduled_kw) == pytest.approx(0.0)
-    gone = stores(0.9, 10.0, plugged=False)
+    gone = stores(np.nan, 10.0, plugged=False)
     counterfactual.observe(gone)
-    assert counterfactual.would_kw(gone, ROWS, scheduled_kw)[CAR] == 0.0
-    following = stores(0.4, 20.0)
-    counterfactual.observe(following)
-    assert counterfactual.would_kw(following, ROWS, scheduled_kw).tolist() == pytest.approx([0.0, 30.0])
+    assert counterfactual.would_kw(gone, ROWS, scheduled_kw).tolist() == pytest.approx([0.0, 30.0])
+    full = stores(0.9, 20.0)
+    counterfactual.observe(full)
+    assert counterfactual.would_kw(full, ROWS, scheduled_kw) == pytest.approx(0.0)
 
 
 def test_a_store_that_no_request_measures_any_more_begins_anew() -> None:
@@ -106,6 +105,13 @@ def test_without_a_known_charge_the_schedule_counts_and_without_a_schedule_nothi
     counterfactual = StoreCounterfactual(2)
     assert counterfactual.would_kw(stores(np.nan), ROWS, np.array([30.0, -30.0])).tolist() == [30.0, -30.0]
     assert np.isnan(counterfactual.would_kw(stores(0.5), ROWS, np.full(2, np.nan))).all()
+
+
+def test_after_a_restart_the_charge_that_a_call_has_moved_bounds_nothing() -> None:
+    counterfactual, scheduled_kw = StoreCounterfactual(2), np.full(2, -30.0)
+    counterfactual.restore(ROWS[:1])
+    counterfactual.observe(stores(0.1))
+    assert counterfactual.would_kw(stores(0.1), ROWS, scheduled_kw).tolist() == pytest.approx([-30.0, 0.0])
 
 
 @given(
