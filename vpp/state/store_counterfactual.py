@@ -14,7 +14,7 @@ from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.fleet_state import FleetState
 
 _LAST_H = 60.0 / SECONDS_PER_HOUR
-"""Time over which the last energy is used up: longer than a cycle, shorter than a reading."""
+"""Time over which the last energy is used up: longer than a cycle."""
 
 
 class StoreCounterfactual:
@@ -63,9 +63,10 @@ class StoreCounterfactual:
             scheduled_kw: Their frozen schedule, shape ``(len(rows),)``; NaN in rows without one.
         """
         capacity_kwh, efficiency = state.index.nameplate.capacity_kwh[rows], state.index.nameplate.efficiency[rows]
-        fresh = rows[~self._measured[rows]]
-        self._stored_kwh[fresh] = state.soc[fresh] * state.index.nameplate.capacity_kwh[fresh]
-        self._measured[rows] = ~_gone(state, rows)
+        gone, fresh = _gone(state, rows), ~self._measured[rows]
+        found_kwh = np.where(gone, np.nan, state.soc[rows] * capacity_kwh)
+        self._stored_kwh[rows] = np.where(fresh, found_kwh, self._stored_kwh[rows])
+        self._measured[rows] = ~gone
         stored_kwh, limits = self._stored_kwh[rows], state.index.limits
         room_kwh = np.maximum(limits.soc_ceiling[rows] * capacity_kwh - stored_kwh, 0.0)
         left_kwh = np.maximum(stored_kwh - limits.soc_floor[rows] * capacity_kwh, 0.0)

@@ -31,7 +31,13 @@ def promised_elsewhere(called_kw: FloatArray, window: Window) -> tuple[Window, .
 
 
 def spare_energy_kwh(
-    basis: FlexibilityBasis, direction: Direction, window: Window, *, chosen: BoolArray, called_kw: FloatArray
+    basis: FlexibilityBasis,
+    direction: Direction,
+    window: Window,
+    *,
+    chosen: BoolArray,
+    called_kw: FloatArray,
+    owed: dict[Window, FloatArray],
 ) -> FloatArray | None:
     """Return what every store can spend in a window beside the promises at other hours; ``None`` where there are none.
 
@@ -41,6 +47,7 @@ def spare_energy_kwh(
         window: Steps that are asked for.
         chosen: Groups of the area, shape ``(C,)``.
         called_kw: Power promised to calls by step of the basis' grid, shape ``(grid.count,)``.
+        owed: What stores owe to each run of promises, as far as it is known; what is found is added.
 
     Returns:
         Energy at the meter, at least 0, shape ``(len(basis.stores.members.rows),)``.
@@ -48,7 +55,10 @@ def spare_energy_kwh(
     runs = promised_elsewhere(called_kw, window)
     if not runs:
         return None
-    owed_kwh = sum(_owed_kwh(basis, direction, run, chosen, called_kw[run.steps]) for run in runs)
+    for run in runs:
+        if run not in owed:
+            owed[run] = _owed_kwh(basis, direction, run, chosen, called_kw[run.steps])
+    owed_kwh = sum(owed[run] for run in runs)
     steps = np.r_[window.steps, *(run.steps for run in runs if run.first >= window.last)]
     return np.asarray(np.maximum(_room_kwh(basis, direction, steps) - owed_kwh, 0.0))
 

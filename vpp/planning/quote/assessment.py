@@ -24,8 +24,8 @@ _REBOUND_TRIALS = 20
 _LEAST_SIGMA_KW = 1e-9
 
 Envelopes = dict[tuple[Direction, Window, int, str, bytes], FlexibilityEnvelope]
-"""Envelopes by direction, window, steps ahead, area and promises at other hours; valid for every target and cap on the
-same basis."""
+"""Envelopes by direction, window, steps ahead, area and what is promised to calls; valid for every target and cap on
+the same basis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,8 @@ class Assessor:
         now: Moment of the quote.
         envelopes: Envelopes of this basis; new ones are added.
         laws: What is known of the errors of quotes.
+        windows: What was found of each window.
+        owed: What stores owe to each promise at other hours.
     """
 
     basis: FlexibilityBasis
@@ -76,6 +78,7 @@ class Assessor:
     envelopes: Envelopes
     laws: ErrorLaws = field(default_factory=NormalLaws)
     windows: dict[Window, tuple[Deliverable, float]] = field(default_factory=dict)
+    owed: dict[Window, FloatArray] = field(default_factory=dict)
 
     @property
     def inputs(self) -> FlexibilityInputs:
@@ -112,7 +115,7 @@ class Assessor:
         """Return what a window can deliver, and the greatest power whose rebound stays under the cap."""
         # Under a rebound cap batteries keep what their schedule needs after the hold: missing it would be rebound.
         ahead = 0 if draft.rebound_cap_kw is None else WATCH_STEPS
-        place = draft.direction, window, ahead, draft.area, self._elsewhere(window)
+        place = draft.direction, window, ahead, draft.area, self._promises
         if place not in self.envelopes:
             self.envelopes[place] = self._envelope(draft.direction, window, ahead)
         found = deliverable(
@@ -134,15 +137,16 @@ class Assessor:
         self.windows[window] = found, most_kw
         return found, most_kw
 
-    def _elsewhere(self, window: Window) -> bytes:
-        """Return what is promised at other hours, as part of a key; empty where nothing is."""
-        beside = self.called_kw.copy()
-        beside[window.steps] = 0.0
-        return beside.tobytes() if beside.any() else b""
+    @property
+    def _promises(self) -> bytes:
+        """What is promised to calls, as part of a key; empty where nothing is."""
+        return self.called_kw.tobytes() if self.called_kw.any() else b""
 
     def _envelope(self, direction: Direction, window: Window, ahead: int) -> FlexibilityEnvelope:
         """Return the envelope of one window, beside what is promised at other hours."""
-        spare_kwh = spare_energy_kwh(self.basis, direction, window, chosen=self.chosen, called_kw=self.called_kw)
+        spare_kwh = spare_energy_kwh(
+            self.basis, direction, window, chosen=self.chosen, called_kw=self.called_kw, owed=self.owed
+        )
         return flexibility_envelope(
             self.basis,
             direction,

@@ -86,7 +86,7 @@ def test_a_schedule_ends_when_its_energy_is_used_up() -> None:
 def test_a_car_that_left_bounds_nothing_and_the_next_one_begins_anew() -> None:
     counterfactual, scheduled_kw = StoreCounterfactual(2), np.full(2, 30.0)
     assert counterfactual.would_kw(stores(0.9), ROWS, scheduled_kw) == pytest.approx(0.0)
-    gone = stores(np.nan, 10.0, plugged=False)
+    gone = stores(0.9, 10.0, plugged=False)  # the charge that was last read is of the car that left
     counterfactual.observe(gone)
     assert counterfactual.would_kw(gone, ROWS, scheduled_kw).tolist() == pytest.approx([0.0, 30.0])
     full = stores(0.9, 20.0)

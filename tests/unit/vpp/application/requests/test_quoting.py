@@ -1,7 +1,6 @@
 """What quotes take from the engine, while the fleet grows under them."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.unit.vpp.dispatch.regulation.parts import CARS, device, seen, small_fleet
+from tests.unit.vpp.planning.city_parts import city_draft
 from vpp.application.requests.quoting import Quoter
-from vpp.domain.request import CITY, Direction, NoticeClass, Product, RequestDraft
+from vpp.domain.request import Direction, Product
 from vpp.domain.resource import ResourceClass
 from vpp.domain.timegrid import TimeGrid
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityPolicy
@@ -20,16 +20,7 @@ from vpp.state.meter_cadence import MeterCadence
 INDEX = small_fleet()
 GROWN = INDEX.extended(resources=(device(ResourceClass.EV, CARS, 0.0, 7.0),))
 
-START = datetime(2026, 7, 15, 10, tzinfo=UTC)
-CUT = RequestDraft(
-    product=Product.PEAK_SHAVING,
-    direction=Direction.UP,
-    target_kw=5.0,
-    area=CITY,
-    start_at=START,
-    end_at=START + timedelta(hours=1.0),
-    notice_class=NoticeClass.INTRADAY,
-)
+CUT = city_draft()
 
 
 def quoter_of(engine: object, clock: object = None) -> Quoter:

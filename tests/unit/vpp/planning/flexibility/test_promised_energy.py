@@ -22,7 +22,7 @@ def promised(steps: slice, power_kw: float) -> FloatArray:
 
 
 def spare(called_kw: FloatArray, direction: Direction = Direction.UP) -> FloatArray | None:
-    return spare_energy_kwh(basis(), direction, ASKED, chosen=ALL, called_kw=called_kw)
+    return spare_energy_kwh(basis(), direction, ASKED, chosen=ALL, called_kw=called_kw, owed={})
 
 
 def stores_kw(direction: Direction, window: Window, spare_kwh: FloatArray | None = None) -> FloatArray:
